@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The values that flow between the rooms. No I/O here."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+SCHEMA = 1
+"""Version that every JSON document and journal line carries."""
+
+
+class Outcome(StrEnum):
+    """What became of one test. `ERROR` is the harness's or the host's fault, never the patch's."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    XPASS = "xpass"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    ERROR = "error"
+
+    @property
+    def bad(self) -> bool:
+        """True where the kernel under test is blamed."""
+        return self in _BAD
+
+
+_BAD = {Outcome.FAIL, Outcome.XPASS, Outcome.TIMEOUT, Outcome.CRASH}
+
+
+class Verdict(StrEnum):
+    """What the series changed for one test, base against patched."""
+
+    NEW = "new"
+    FIXED = "fixed"
+    PRE_EXISTING = "pre-existing"
+    FLAKY = "flaky"
+    CHANGED = "changed"
+    STILL_FAILING = "still-failing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One patch of a series: its file name, its bytes, and the -p level to strip."""
+
+    name: str
+    data: bytes
+    strip: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """An ordered stack of patches and what is known about it.
+
+    `bases` are tree names, the first one the default. `fails_on_base` maps a test's name to a
+    text that its failure on the unpatched base must hold.
+    """
+
+    name: str
+    title: str = ""
+    thread: str = ""
+    patches: tuple[Patch, ...] = ()
+    bases: tuple[str, ...] = ()
+    kconfigs: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    fails_on_base: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """A kconfig fragment: a name to show (a path or `--kconfig debug`) and its text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A built kernel in the cache. `dir` holds image, vmlinux, config and build.log.
+
+    `warnings` are compiler diagnostics in files that the series touches.
+    """
+
+    key: str
+    release: str
+    tree: str
+    dir: Path
+    cached: bool
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Path:
+        return self.dir / "bzImage"
+
+    @property
+    def vmlinux(self) -> Path:
+        return self.dir / "vmlinux"
+
+    @property
+    def config(self) -> Path:
+        return self.dir / "config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """Shape of the virtual machine."""
+
+    cpus: int = 1
+    memory_mib: int = 512
+    cmdline: tuple[str, ...] = ()
+    boot_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg."""
+
+    argv: tuple[str, ...]
+    cwd: str = "/"
+    env: tuple[tuple[str, str], ...] = ()
+    timeout_s: float = 60.0
+    label: str = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command in the guest ended.
+
+    `status` is its exit status or None when a signal (`signal`) ended it or nothing is known;
+    `timed_out`: the agent killed it at its deadline; `lost`: the guest went away or stopped
+    answering, `lost_reason` says how. `output` is both streams in order, `splats` what the
+    kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
+    """
+
+    output: bytes = b""
+    status: int | None = None
+    signal: int = 0
+    timed_out: bool = False
+    lost: bool = False
+    lost_reason: str = ""
+    truncated: int = 0
+    duration_s: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    max_rss_kib: int = 0
+    splats: tuple["Splat", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splat:
+    """One report of the kernel about itself. Lines count from 1, in the console log.
+
+    `fingerprint` is what does not vary between two runs: kind, title and the top functions of
+    the stack. `complete` is False when the console ended inside the report.
+    """
+
+    kind: str
+    title: str
+    function: str = ""
+    fingerprint: tuple[str, ...] = ()
+    line_from: int = 0
+    line_to: int = 0
+    complete: bool = True
+    text: tuple[str, ...] = ()
+
+    @property
+    def fatal(self) -> bool:
+        """The kernel does not go on after this one (a guest dies of it, or should)."""
+        return self.kind in _FATAL
+
+
+_FATAL = {"panic", "oops", "null-deref", "page-fault", "gpf", "no-init", "stack-overflow", "trap"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subtest:
+    """One leaf line of KTAP: `name` is the path of nested names joined with dots."""
+
+    name: str
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
+    guest and is scaled by the guest's measured slowness."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str = "/"
+    timeout_s: float = 45.0
+    expect_splat: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one test did on one kernel. `kernel` is base, tip or a patch number; `boot` the
+    number of the boot in the run directory. `detail` says in one line why it is not a pass."""
+
+    test: str
+    outcome: Outcome
+    kernel: str = "tip"
+    boot: int = 0
+    duration_s: float = 0.0
+    detail: str = ""
+    output: str = ""
+    subtests: tuple[Subtest, ...] = ()
+    splats: tuple[Splat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One row of the report: the patched result beside the base's, when that ran."""
+
+    result: Result
+    base: Result | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A finished stage of a run and how long it took."""
+
+    name: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host directory shown read-only in the guest."""
+
+    guest: str
+    host: Path
