@@ -70,6 +70,17 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A kernel tree before any patch. `version` is from its Makefile, as 6.12.117."""
+
+    name: str
+    mirror: Path
+    commit: str
+    tree: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fragment:
     """A kconfig fragment: a name to show (a path or `--kconfig debug`) and its text."""
 
@@ -125,23 +136,39 @@ class Command:
     label: str = "command"
 
 
+class Loss(StrEnum):
+    """How a guest went away, as QEMU's process and QMP events tell it, never the console."""
+
+    RESTART = "the guest restarted"
+    POWER_OFF = "the guest powered itself off"
+    SILENT = "the guest stopped answering"
+    AGENT = "the agent in the guest died"
+    QEMU = "QEMU died"
+    KVM = "KVM stopped the guest with an internal error"
+
+    @property
+    def of_host(self) -> bool:
+        """The host or the harness is to blame, not the kernel under test."""
+        return self in (Loss.AGENT, Loss.QEMU, Loss.KVM)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
     """How a command in the guest ended.
 
     `status` is its exit status or None when a signal (`signal`) ended it or nothing is known;
-    `timed_out`: the agent killed it at its deadline; `lost`: the guest went away or stopped
-    answering, `lost_reason` says how. `output` is both streams in order, `splats` what the
-    kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
+    `timed_out`: the agent killed it at its deadline; `loss`: the guest is gone, and how.
+    `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
+    `splats` what the kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
     """
 
     output: bytes = b""
     status: int | None = None
     signal: int = 0
     timed_out: bool = False
-    lost: bool = False
-    lost_reason: str = ""
-    truncated: int = 0
+    leftovers: bool = False
+    loss: Loss | None = None
+    dropped: int = 0
     duration_s: float = 0.0
     user_s: float = 0.0
     system_s: float = 0.0

@@ -1,1 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""A running guest, whichever way it was started."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from harness.model import Command, CommandResult
+
+
+class Guest(Protocol):
+    """A booted kernel that runs commands, one at a time.
+
+    `release` is its `uname -r`; `slowness` how many times slower than the host it computes (at
+    least 1), by which timeouts are scaled; `accel` is kvm or tcg.
+    """
+
+    release: str
+    slowness: float
+    accel: str
+
+    def run(
+        self, command: Command, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
+        """Run to the end, the deadline, or the guest's loss; never raises for those three."""
+        ...
+
+    def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
+        """The content of a guest file; StageError with the reason when it cannot be read."""
+        ...

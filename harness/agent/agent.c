@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The agent: runs commands in the guest for the harness on the host.
+ *
+ * It speaks over the virtio-serial port named "harness.agent" in frames of
+ *
+ *	u32 length of the payload, u32 id, u8 type, payload
+ *
+ * (little endian; harness/guest/channel.py is the other side).  A command gets
+ * a session of its own, /dev/null as its standard input and a pipe as its
+ * output; the port is close-on-exec and can be opened only once, so nothing
+ * that a test prints or opens can pass for a frame.  Before and after a
+ * command a marker goes to /dev/kmsg, for the host to tell whose splat it is.
+ *
+ * "agent --calibrate" prints how many microseconds a fixed piece of work
+ * takes: host and guest do the same, which says how slow the guest is.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define AGENT_VERSION	1
+#define PORT_NAME	"harness.agent"
+#define FRAME_MAX	(16u << 20)
+#define CHUNK		(64u << 10)
+#define DRAIN_MS	250	/* for output still in the pipe after the exit */
+#define REAP_MS		2000	/* for killed processes to go away */
+#define MAX_STRINGS	1024
+
+enum frame_type {
+	/* host to guest */
+	F_EXEC = 1,	/* u32 timeout in ms, u32 argc, then strings: nonce, label,
+			 * cwd, argc arguments, environment
+			 */
+	F_KILL = 2,	/* end the running command now */
+	F_READ = 3,	/* path: answered with F_OUTPUT and F_EXIT */
+	/* guest to host */
+	F_HELLO = 16,	/* text: version, kernel release, calibration in us */
+	F_OUTPUT = 17,	/* bytes */
+	F_EXIT = 18,	/* struct exit_report */
+};
+
+enum exit_flags {
+	EXIT_TIMED_OUT	= 1,
+	EXIT_LEFTOVERS	= 2,	/* processes of the command outlived it */
+};
+
+struct frame_header {
+	uint32_t length;
+	uint32_t id;
+	uint8_t type;
+} __attribute__((packed));
+
+struct exit_report {
+	int32_t status;		/* exit status, or -1 */
+	int32_t signal;		/* that ended it, or 0; for F_READ an errno */
+	uint32_t flags;
+	uint64_t wall_us;
+	uint64_t user_us;
+	uint64_t system_us;
+	uint64_t max_rss_kib;
+} __attribute__((packed));
+
+struct command {
+	uint32_t id;
+	pid_t pid;		/* 0: none is running */
+	int output;		/* read end of its pipe, or -1 */
+	uint64_t started_us;
+	uint64_t deadline_us;
+	char nonce[64];
+	struct exit_report report;
+};
+
+static int port = -1;
+static int kmsg = -1;
+static struct command running = { .output = -1 };
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
+}
+
+/* A little of what tests do: compute, talk through a pipe, fork. */
+static void calibration_work(void)
+{
+	volatile uint32_t x = 1;
+	int ends[2];
+	char byte = 0;
+
+	for (int i = 0; i < 100000; i++)
+		x = x * 1664525u + 1013904223u;
+	if (pipe2(ends, O_CLOEXEC))
+		return;
+	for (int i = 0; i < 300; i++)
+		if (write(ends[1], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+			break;
+	close(ends[0]);
+	close(ends[1]);
+	for (int i = 0; i < 4; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+}
+
+static uint64_t calibrate(void)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int round = 0; round < 3; round++) {
+		uint64_t start = now_us(), took;
+
+		calibration_work();
+		took = now_us() - start;
+		if (took < best)
+			best = took;
+	}
+	return best ? best : 1;
+}
+
+static void die(const char *what)
+{
+	dprintf(2, "harness agent: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void put(const void *data, size_t length)
+{
+	const char *p = data;
+
+	while (length) {
+		ssize_t n = write(port, p, length);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			die("write to the host");
+		}
+		p += n;
+		length -= n;
+	}
+}
+
+static void send_frame(uint8_t type, uint32_t id, const void *data, size_t length)
+{
+	struct frame_header header = { .length = length, .id = id, .type = type };
+
+	put(&header, sizeof(header));
+	put(data, length);
+}
+
+__attribute__((format(printf, 1, 2)))
+static void mark(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	int n;
+
+	/* One write() is one record; dprintf() would try to seek first, which fails. */
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (n >= (int)sizeof(text))
+		n = sizeof(text) - 1;
+	if (kmsg >= 0 && write(kmsg, text, n) < 0)
+		dprintf(2, "harness agent: /dev/kmsg: %s\n", strerror(errno));
+}
+
+static int open_port(void)
+{
+	char path[512], name[64];
+	struct dirent *entry;
+	DIR *dir = opendir("/sys/class/virtio-ports");
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir))) {
+		ssize_t n = 0;
+		int fd;
+
+		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name",
+			 entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			n = read(fd, name, sizeof(name) - 1);
+			close(fd);
+		}
+		if (n <= 0)
+			continue;
+		name[n] = '\0';
+		name[strcspn(name, "\n")] = '\0';
+		if (strcmp(name, PORT_NAME))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		closedir(dir);
+		return open(path, O_RDWR | O_CLOEXEC);
+	}
+	closedir(dir);
+	errno = ENOENT;
+	return -1;
+}
+
+/*
+ * Kill what is left of a command: every process of its session, and every
+ * child that we got as the subreaper of orphans.  Killing a parent hands us its
+ * children, so look again until there is nothing.  Returns how many were found.
+ */
+static int kill_leftovers(pid_t session)
+{
+	uint64_t deadline = now_us() + REAP_MS * 1000ull;
+	int total = 0, found;
+
+	do {
+		struct dirent *entry;
+		DIR *dir = opendir("/proc");
+
+		if (!dir)
+			return total;
+		found = 0;
+		while ((entry = readdir(dir))) {
+			char path[300], text[512], *p, state;
+			pid_t pid = atoi(entry->d_name);
+			int fd, ppid, pgrp, sid;
+			ssize_t n;
+
+			if (pid <= 1 || pid == getpid())
+				continue;
+			snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+			if (fd < 0)
+				continue;
+			n = read(fd, text, sizeof(text) - 1);
+			close(fd);
+			if (n <= 0)
+				continue;
+			text[n] = '\0';
+			p = strrchr(text, ')');
+			if (!p || sscanf(p + 1, " %c %d %d %d", &state, &ppid, &pgrp, &sid) != 4)
+				continue;
+			if (state == 'Z' || (sid != session && ppid != getpid()))
+				continue;
+			kill(pid, SIGKILL);
+			found++;
+		}
+		closedir(dir);
+		total += found;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (found)
+			usleep(2000);	/* poll: they need a moment to go */
+	} while (found && now_us() < deadline);
+	return total;
+}
+
+static void run_child(int out, const char *cwd, char **argv, char **envp)
+{
+	int null = open("/dev/null", O_RDONLY);
+	sigset_t none;
+
+	setsid();
+	dup2(null, 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	if (null > 2)
+		close(null);
+	if (out > 2)
+		close(out);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (chdir(cwd)) {
+		dprintf(2, "harness agent: cannot enter %s: %s\n", cwd, strerror(errno));
+		_exit(127);
+	}
+	environ = envp;
+	execvp(argv[0], argv);
+	dprintf(2, "harness agent: cannot run %s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+static void fail_command(uint32_t id, int error)
+{
+	struct exit_report report = { .status = -1, .signal = error };
+
+	send_frame(F_EXIT, id, &report, sizeof(report));
+}
+
+static void start_command(uint32_t id, char *data, uint32_t length)
+{
+	char *strings[MAX_STRINGS + 1];
+	uint32_t timeout_ms, argc, n = 0;
+	char *p = data + 8, *end = data + length;
+	int ends[2];
+
+	if (running.pid || length < 9 || end[-1])
+		return fail_command(id, running.pid ? EBUSY : EINVAL);
+	memcpy(&timeout_ms, data, 4);
+	memcpy(&argc, data + 4, 4);
+	for (; p < end && n < MAX_STRINGS; p += strlen(p) + 1)
+		strings[n++] = p;
+	strings[n] = NULL;
+	if (argc < 1 || n < 3 + argc || p != end)
+		return fail_command(id, EINVAL);
+	if (pipe2(ends, O_CLOEXEC))
+		return fail_command(id, errno);
+
+	memset(&running, 0, sizeof(running));
+	running.id = id;
+	running.output = ends[0];
+	snprintf(running.nonce, sizeof(running.nonce), "%s", strings[0]);
+	mark("<5>harness %s: start %u %s\n", running.nonce, id, strings[1]);
+	running.started_us = now_us();
+	running.deadline_us = running.started_us + timeout_ms * 1000ull;
+	running.pid = fork();
+	if (running.pid == 0) {
+		char *argv[MAX_STRINGS + 1];
+
+		memcpy(argv, strings + 3, argc * sizeof(*argv));
+		argv[argc] = NULL;
+		run_child(ends[1], strings[2], argv, strings + 3 + argc);
+	}
+	close(ends[1]);
+	if (running.pid < 0) {
+		close(ends[0]);
+		running.pid = 0;
+		running.output = -1;
+		fail_command(id, errno);
+	}
+}
+
+/* Forward what the pipe holds; false once it is at its end. */
+static bool forward_output(void)
+{
+	static char chunk[CHUNK];
+	ssize_t n = read(running.output, chunk, sizeof(chunk));
+
+	if (n > 0) {
+		send_frame(F_OUTPUT, running.id, chunk, n);
+		return true;
+	}
+	return n < 0 && (errno == EINTR || errno == EAGAIN);
+}
+
+static void drain(uint64_t deadline_us)
+{
+	struct pollfd fd = { .fd = running.output, .events = POLLIN };
+
+	while (running.output >= 0) {
+		uint64_t now = now_us();
+		int wait_ms = now < deadline_us ? (deadline_us - now + 999) / 1000 : 0;
+
+		if (poll(&fd, 1, wait_ms) <= 0)
+			return;
+		if (!forward_output()) {
+			close(running.output);
+			running.output = -1;
+		}
+	}
+}
+
+/* The command itself is over: see to its rest and report. */
+static void finish_command(void)
+{
+	struct exit_report *report = &running.report;
+
+	report->wall_us = now_us() - running.started_us;
+	if (!(report->flags & EXIT_TIMED_OUT))
+		drain(now_us() + DRAIN_MS * 1000ull);
+	if (kill_leftovers(running.pid))
+		report->flags |= EXIT_LEFTOVERS;
+	drain(now_us() + DRAIN_MS * 1000ull);
+	if (running.output >= 0)
+		close(running.output);
+	mark("<5>harness %s: end %u\n", running.nonce, running.id);
+	send_frame(F_EXIT, running.id, report, sizeof(*report));
+	running.pid = 0;
+	running.output = -1;
+}
+
+static void reap(void)
+{
+	struct exit_report *report = &running.report;
+	struct rusage usage;
+	bool over = false;
+	int status;
+	pid_t pid;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+		if (pid != running.pid)
+			continue;
+		report->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+		report->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+		report->user_us = usage.ru_utime.tv_sec * 1000000ull + usage.ru_utime.tv_usec;
+		report->system_us = usage.ru_stime.tv_sec * 1000000ull + usage.ru_stime.tv_usec;
+		report->max_rss_kib = usage.ru_maxrss;
+		over = true;
+	}
+	if (over)
+		finish_command();
+}
+
+/* Its time is up, or the host says so. */
+static void kill_command(bool timed_out)
+{
+	if (!running.pid)
+		return;
+	if (timed_out)
+		running.report.flags |= EXIT_TIMED_OUT;
+	running.deadline_us = UINT64_MAX;
+	kill(-running.pid, SIGKILL);
+	kill(running.pid, SIGKILL);
+}
+
+static void read_file(uint32_t id, const char *path)
+{
+	static char chunk[CHUNK];
+	struct exit_report report = { .status = 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = -1;
+
+	if (fd >= 0) {
+		while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+			send_frame(F_OUTPUT, id, chunk, n);
+	}
+	if (n < 0) {
+		report.status = -1;
+		report.signal = errno;
+	}
+	if (fd >= 0)
+		close(fd);
+	send_frame(F_EXIT, id, &report, sizeof(report));
+}
+
+static void take_frame(const struct frame_header *header, char *data)
+{
+	switch (header->type) {
+	case F_EXEC:
+		start_command(header->id, data, header->length);
+		break;
+	case F_KILL:
+		kill_command(false);
+		break;
+	case F_READ:
+		if (header->length && !data[header->length - 1])
+			read_file(header->id, data);
+		break;
+	}
+}
+
+static bool get(void *data, size_t length)
+{
+	char *p = data;
+
+	while (length) {
+		ssize_t n = read(port, p, length);
+
+		if (n <= 0) {
+			if (n < 0 && errno == EINTR)
+				continue;
+			return false;
+		}
+		p += n;
+		length -= n;
+	}
+	return true;
+}
+
+/* Read one frame; false when the host is gone or talks nonsense. */
+static bool serve_port(void)
+{
+	struct frame_header header;
+	char *data;
+	bool good;
+
+	if (!get(&header, sizeof(header)) || header.length > FRAME_MAX)
+		return false;
+	data = malloc(header.length + 1);
+	good = data && get(data, header.length);
+	if (good)
+		take_frame(&header, data);
+	free(data);
+	return good;
+}
+
+static void say_hello(void)
+{
+	struct utsname uts;
+	char text[256];
+	int n;
+
+	uname(&uts);
+	n = snprintf(text, sizeof(text), "%d\n%s\n%llu\n", AGENT_VERSION, uts.release,
+		     (unsigned long long)calibrate());
+	send_frame(F_HELLO, 0, text, n);
+}
+
+int main(int argc, char **argv)
+{
+	struct signalfd_siginfo info;
+	struct pollfd fds[3];
+	sigset_t mask;
+
+	if (argc == 2 && !strcmp(argv[1], "--calibrate")) {
+		printf("%llu\n", (unsigned long long)calibrate());
+		return 0;
+	}
+	port = open_port();
+	if (port < 0)
+		die("no virtio-serial port named " PORT_NAME);
+	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	fds[0] = (struct pollfd){ .fd = port, .events = POLLIN };
+	fds[1] = (struct pollfd){
+		.fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN
+	};
+	say_hello();
+
+	for (;;) {
+		uint64_t now = now_us();
+		int wait_ms = -1;
+
+		if (running.pid && running.deadline_us != UINT64_MAX)
+			wait_ms = now < running.deadline_us ?
+				  (running.deadline_us - now) / 1000 + 1 : 0;
+		fds[2] = (struct pollfd){ .fd = running.output, .events = POLLIN };
+		if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+			die("poll");
+		if (running.pid && now_us() >= running.deadline_us)
+			kill_command(true);
+		if (fds[2].revents && !forward_output()) {
+			close(running.output);
+			running.output = -1;
+		}
+		if (fds[1].revents) {
+			while (read(fds[1].fd, &info, sizeof(info)) > 0)
+				;
+			reap();
+		}
+		if (fds[0].revents && !serve_port())
+			return 0;
+	}
+}

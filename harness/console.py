@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The console of a guest: kept whole in a file, scanned for splats as it comes.
+
+pexpect reads it here and nowhere else; nothing waits for a pattern in it.
+"""
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pexpect
+from pexpect.fdpexpect import fdspawn
+
+from harness.model import Splat
+from harness.splat import SplatScanner
+
+_CHUNK = 256 << 10
+_LINE_MAX = 4096
+
+
+class Console:
+    """Follows the console from the first byte to the last.
+
+    `marks` maps a command's number to the lines (from 1) of its start and end markers in the
+    kernel's log; only the agent knows the nonce that makes a line a marker.
+    """
+
+    def __init__(self, fd: int, log: Path, nonce: str) -> None:
+        self._child = fdspawn(fd, timeout=None, use_poll=True)
+        self._fd = fd
+        self._log = log.open("wb", buffering=0)
+        self._scanner = SplatScanner()
+        self._marker = re.compile(rb"harness %s: (start|end) (\d+)" % re.escape(nonce.encode()))
+        self._partial = b""
+        self._line = 0
+        self.path = log
+        self.splats: list[Splat] = []
+        self.marks: dict[int, list[int]] = {}
+        self.ended = False
+
+    def fileno(self) -> int:
+        """For select()."""
+        return self._fd
+
+    def pump(self) -> None:
+        """Take in what is there; `ended` once nobody writes any more. Does not wait."""
+        if self.ended:
+            return
+        try:
+            chunk: bytes = self._child.read_nonblocking(_CHUNK, timeout=0)
+        except pexpect.TIMEOUT:
+            return
+        except pexpect.EOF:
+            self.ended = True
+            self.splats += self._scanner.finish()
+            return
+        self._log.write(chunk)
+        self.splats += self._scanner.feed(chunk)
+        *lines, rest = (self._partial + chunk).split(b"\n")
+        for line in lines:
+            self._line += 1
+            if found := self._marker.search(line):
+                self.marks.setdefault(int(found[2]), []).append(self._line)
+        self._partial = rest[-_LINE_MAX:]
+
+    def during(self, ident: int) -> tuple[Splat, ...]:
+        """Splats that began between the markers of command `ident`."""
+        marks = self.marks.get(ident)
+        if not marks:
+            return ()
+        last = marks[1] if len(marks) > 1 else self._line + 1
+        return tuple(s for s in self.splats if marks[0] <= s.line_from <= last)
+
+    def over(self, ident: int) -> bool:
+        """The console has come past the end marker of command `ident`."""
+        return self.ended or len(self.marks.get(ident, ())) > 1
+
+    def tail(self, count: int = 15) -> tuple[str, ...]:
+        """The last `count` lines that are not empty, for an error message."""
+        with self.path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - 200 * count))
+            text = log.read().decode(errors="replace")
+        lines = [line.strip() for line in text.replace("\r", "\n").splitlines()]
+        return tuple([line for line in lines if line][-count:])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._log.close()

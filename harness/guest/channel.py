@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frames between the host and the agent (harness/agent/agent.c is the other side)."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from harness.errors import StageError
+from harness.model import Command
+
+PORT = "harness.agent"
+VERSION = 1
+_HEADER = struct.Struct("<IIB")
+_EXIT = struct.Struct("<iiIQQQQ")
+_FRAME_MAX = 16 << 20
+_TIMED_OUT = 1
+_LEFTOVERS = 2
+
+
+class Kind(IntEnum):
+    """Types of frames: below 16 from the host, from 16 on from the guest."""
+
+    EXEC = 1
+    KILL = 2
+    READ = 3
+    HELLO = 16
+    OUTPUT = 17
+    EXIT = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame; `ident` is the number of the command that it belongs to."""
+
+    kind: int
+    ident: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The agent's first words: its version, `uname -r`, and its calibration in microseconds."""
+
+    version: int
+    release: str
+    calibration_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a command ended, times in seconds; for a file read `signal` is an errno."""
+
+    status: int
+    signal: int
+    timed_out: bool
+    leftovers: bool
+    wall_s: float
+    user_s: float
+    system_s: float
+    max_rss_kib: int
+
+
+class FrameReader:
+    """Bytes in any chunking -> frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that this chunk completes; StageError when the stream is no stream of ours."""
+        self._buffer += chunk
+        frames = []
+        while len(self._buffer) >= _HEADER.size:
+            length, ident, kind = _HEADER.unpack_from(self._buffer)
+            if length > _FRAME_MAX:
+                raise StageError(f"the guest's agent sent a frame of {length} bytes")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            data = bytes(self._buffer[_HEADER.size : end])
+            frames.append(Frame(kind=kind, ident=ident, data=data))
+            del self._buffer[:end]
+        return frames
+
+
+def pack(kind: Kind, ident: int, data: bytes = b"") -> bytes:
+    """One frame on the wire."""
+    return _HEADER.pack(len(data), ident, kind) + data
+
+
+def pack_exec(ident: int, command: Command, *, nonce: str, timeout_s: float) -> bytes:
+    """The frame that starts `command`; `nonce` marks its lines in the kernel's log."""
+    strings = [
+        nonce,
+        " ".join(command.label.split()),
+        command.cwd,
+        *command.argv,
+        *(f"{name}={value}" for name, value in command.env),
+    ]
+    timeout_ms = min(int(timeout_s * 1000), 0xFFFFFFFF)
+    head = struct.pack("<II", timeout_ms, len(command.argv))
+    return pack(Kind.EXEC, ident, head + b"".join(s.encode() + b"\0" for s in strings))
+
+
+def parse_hello(data: bytes) -> Hello:
+    """What the agent said first; StageError when it is not an agent of this version."""
+    try:
+        version, release, calibration = data.decode().split("\n")[:3]
+        hello = Hello(version=int(version), release=release, calibration_us=int(calibration))
+    except ValueError:
+        raise StageError(f"the guest's agent says {data[:80]!r}, which is no greeting") from None
+    if hello.version != VERSION:
+        raise StageError(f"the guest's agent is version {hello.version}, not {VERSION}")
+    return hello
+
+
+def parse_exit(data: bytes) -> Exit:
+    """The report at the end of a command."""
+    try:
+        status, signal, flags, wall, user, system, rss = _EXIT.unpack(data)
+    except struct.error:
+        raise StageError("the guest's agent sent a malformed exit report") from None
+    return Exit(
+        status=status,
+        signal=signal,
+        timed_out=bool(flags & _TIMED_OUT),
+        leftovers=bool(flags & _LEFTOVERS),
+        wall_s=wall / 1e6,
+        user_s=user / 1e6,
+        system_s=system / 1e6,
+        max_rss_kib=rss,
+    )

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests under virtme-ng: the host's files read-only over 9p or virtiofs, QEMU below.
+
+vng has no deadlines, no structured results and fixed ports, so this room gives it a guard
+(proc.py), a socket of its own for the agent and one for QMP, and takes its word for nothing.
+"""
+
+import contextlib
+import functools
+import os
+import select
+import selectors
+import shlex
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import proc
+from harness.console import Console
+from harness.errors import BootError, HarnessError, StageError
+from harness.guest import channel, qmp
+from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount
+
+AGENT_DIR = "/run/harness/agent"
+_OUTPUT_MAX = 4 << 20
+_GRACE_S = 5.0  # for the agent to answer after a deadline of its own, at native speed
+_LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
+_MARK_S = 1.0  # for the end marker to come through the console
+_PORT_ID = "harness-agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootPlan:
+    """What a boot needs beside the kernel: shape, mounts, agent (a directory that holds `agent`
+    and is mounted at AGENT_DIR), how long the agent's calibration takes on the host in
+    microseconds, and the acceleration (kvm or tcg)."""
+
+    spec: GuestSpec
+    mounts: tuple[Mount, ...]
+    agent: Path
+    calibration_us: int
+    accel: str
+
+
+def command_line(
+    kernel: Kernel, plan: BootPlan, sockets: Path | None, program: Sequence[str]
+) -> list[str]:
+    """The vng command that boots `kernel`; `sockets` is a directory for the agent's and QMP's,
+    `program` how the guest ends: `--exec COMMAND`, or nothing for a shell."""
+    spec = plan.spec
+    argv = ["vng", "--run", str(kernel.image), "--user", "root"]
+    argv += ["--cpus", str(spec.cpus), "--memory", f"{spec.memory_mib}M"]
+    if plan.accel == "tcg":
+        argv.append("--disable-kvm")
+    if not has_virtiofsd():
+        argv.append("--force-9p")
+    for mount in (Mount(guest=AGENT_DIR, host=plan.agent), *plan.mounts):
+        argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
+    for word in ("printk.devkmsg=on", *spec.cmdline):
+        argv += ["--append", word]
+    if sockets is not None:
+        devices = (
+            f"-chardev socket,path={sockets}/agent,server=on,wait=off,id={_PORT_ID}"
+            f" -device virtio-serial"
+            f" -device virtserialport,chardev={_PORT_ID},name={channel.PORT},id={_PORT_ID}"
+            f" -qmp unix:{sockets}/qmp,server=on,wait=off"
+        )
+        argv += ["--verbose", "--append", "ignore_loglevel", f"--qemu-opts={devices}"]
+    return [*argv, *program]
+
+
+@functools.cache
+def has_virtiofsd() -> bool:
+    """True where virtme-ng would find a virtiofsd (it looks at these places) that it can start:
+    QEMU's own one, up to 7.2, has other options and costs 3 s of waiting."""
+    places = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd")
+    found = (shutil.which("virtiofsd"), *(place for place in places if Path(place).exists()))
+    first = next((place for place in found if place), None)
+    return first is not None and b"--shared-dir" in proc.run([first, "--help"]).stdout
+
+
+class VngGuest:
+    """A guest that said hello. Single-threaded: every wait pumps console, agent and QMP."""
+
+    def __init__(
+        self,
+        process: proc.Process,
+        console: Console,
+        sockets: tuple[socket.socket, socket.socket],
+        plan: BootPlan,
+        nonce: str,
+    ) -> None:
+        self._process = process
+        self.console = console
+        self._agent, self._qmp_socket = sockets
+        self._nonce = nonce
+        self._reader = channel.FrameReader()
+        self._qmp = qmp.QmpEvents(_PORT_ID)
+        self._frames: list[channel.Frame] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(console, selectors.EVENT_READ, self._read_console)
+        self._selector.register(self._agent, selectors.EVENT_READ, self._read_agent)
+        self._selector.register(self._qmp_socket, selectors.EVENT_READ, self._read_qmp)
+        self._ident = 0
+        self._gone_at: float | None = None
+        self.accel = plan.accel
+        self.release = ""
+        self.slowness = 1.0
+        self._greet(plan)
+
+    def _greet(self, plan: BootPlan) -> None:
+        deadline = time.monotonic() + plan.spec.boot_timeout_s
+        frame = self._next_frame(deadline)
+        if frame is None or frame.kind != channel.Kind.HELLO:
+            raise _boot_error(self.console, self.loss, plan)
+        hello = channel.parse_hello(frame.data)
+        self.release = hello.release
+        self.slowness = max(1.0, hello.calibration_us / max(1, plan.calibration_us))
+
+    @property
+    def loss(self) -> Loss | None:
+        """How the guest went away, None while it is there."""
+        if self._qmp.loss is not None:
+            return self._qmp.loss
+        return Loss.QEMU if self.console.ended else None
+
+    def run(
+        self, command: Command, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
+        """See harness.guest.Guest. The agent has its own clock for the command's timeout; the
+        host gives it some seconds more and then calls the guest silent."""
+        self._ident += 1
+        started = time.monotonic()
+        frame = channel.pack_exec(
+            self._ident, command, nonce=self._nonce, timeout_s=command.timeout_s
+        )
+        deadline = started + command.timeout_s + _GRACE_S * self.slowness
+        output, dropped = bytearray(), 0
+        end: channel.Exit | None = None
+        if self._send(frame):
+            while end is None and (answer := self._next_frame(deadline)) is not None:
+                if answer.ident != self._ident:
+                    continue
+                if answer.kind == channel.Kind.EXIT:
+                    end = channel.parse_exit(answer.data)
+                elif answer.kind == channel.Kind.OUTPUT:
+                    room = _OUTPUT_MAX - len(output)
+                    output += answer.data[:room]
+                    dropped += max(0, len(answer.data) - room)
+                    if on_output is not None:
+                        on_output(answer.data)
+        self._settle(self._ident, lost=end is None)
+        return CommandResult(
+            output=bytes(output),
+            dropped=dropped,
+            status=end.status if end and end.status >= 0 else None,
+            signal=end.signal if end else 0,
+            timed_out=bool(end and end.timed_out),
+            leftovers=bool(end and end.leftovers),
+            loss=None if end else self.loss or Loss.SILENT,
+            duration_s=end.wall_s if end else time.monotonic() - started,
+            user_s=end.user_s if end else 0.0,
+            system_s=end.system_s if end else 0.0,
+            max_rss_kib=end.max_rss_kib if end else 0,
+            splats=self.console.during(self._ident),
+        )
+
+    def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
+        """See harness.guest.Guest."""
+        self._ident += 1
+        self._send(channel.pack(channel.Kind.READ, self._ident, path.encode() + b"\0"))
+        data = bytearray()
+        deadline = time.monotonic() + timeout_s
+        while (frame := self._next_frame(deadline)) is not None:
+            if frame.ident != self._ident:
+                continue
+            if frame.kind == channel.Kind.OUTPUT:
+                data += frame.data
+                continue
+            end = channel.parse_exit(frame.data)
+            if end.signal:
+                raise StageError(f"guest file {path}: {os.strerror(end.signal)}")
+            return bytes(data)
+        raise StageError(f"guest file {path}: {self.loss or Loss.SILENT}")
+
+    def _send(self, frame: bytes) -> bool:
+        try:
+            self._agent.sendall(frame)
+        except OSError:
+            return False
+        return True
+
+    def _next_frame(self, deadline: float) -> channel.Frame | None:
+        """The next frame, None at the deadline or once the guest is gone for good."""
+        while not self._frames:
+            now = time.monotonic()
+            if self._gone_at is not None and (self.console.ended or now > self._gone_at):
+                return None
+            if now >= deadline or self.console.ended:
+                return None
+            self._pump(min(deadline, self._gone_at or deadline) - now)
+            if self._gone_at is None and self.loss is not None:
+                self._gone_at = time.monotonic() + _LAST_WORDS_S
+        return self._frames.pop(0)
+
+    def _pump(self, timeout_s: float) -> None:
+        for key, _ in self._selector.select(max(0.0, timeout_s)):
+            key.data()
+
+    def _read_console(self) -> None:
+        self.console.pump()
+        if self.console.ended:
+            self._selector.unregister(self.console)
+
+    def _read_agent(self) -> None:
+        chunk = _receive(self._agent)
+        if chunk:
+            self._frames += self._reader.feed(chunk)
+        else:
+            self._selector.unregister(self._agent)
+            self._gone_at = time.monotonic() + _LAST_WORDS_S
+
+    def _read_qmp(self) -> None:
+        chunk = _receive(self._qmp_socket)
+        if chunk:
+            self._qmp.feed(chunk)
+        else:
+            self._selector.unregister(self._qmp_socket)
+
+    def _settle(self, ident: int, *, lost: bool) -> None:
+        """Read the console up to the end marker, or to its end when the guest is lost, so that
+        each splat is seen before its test is judged."""
+        deadline = time.monotonic() + (_LAST_WORDS_S if lost else _MARK_S * self.slowness)
+        while not self.console.over(ident) and time.monotonic() < deadline:
+            self._pump(deadline - time.monotonic())
+
+
+def _receive(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(256 << 10)
+    except OSError:
+        return b""
+
+
+def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessError:
+    """Why there is no agent. The fact that there is none comes from the process and the clock;
+    the console only serves to say it better."""
+    tail = "\n".join(console.tail(60))
+    if "Unable to mount root fs" in tail or "No filesystem could mount root" in tail:
+        why = "the kernel cannot mount its root (9p or virtiofs is missing in its configuration)"
+    elif "KVM internal error" in tail or loss is Loss.KVM:
+        why = str(Loss.KVM)
+    elif fatal := next((s for s in console.splats if s.fatal), None):
+        why = fatal.title
+    elif console.ended or loss is not None:
+        why = f"{loss or Loss.QEMU} before the agent answered"
+    elif not tail:
+        why = f"nothing came to the console within {plan.spec.boot_timeout_s:.0f} s"
+    else:
+        why = f"the agent did not answer within {plan.spec.boot_timeout_s:.0f} s"
+    return BootError(f"the guest did not boot: {why}", log=console.path, lines=console.tail())
+
+
+def _check_image(image: Path) -> None:
+    """BootError when the file is no x86 boot image (Documentation/arch/x86/boot.rst: HdrS)."""
+    with image.open("rb") as file:
+        file.seek(0x202)
+        if file.read(4) != b"HdrS":
+            raise BootError(f"{image} is not an x86 kernel image")
+
+
+def _connect(path: Path, console: Console, deadline: float) -> socket.socket | None:
+    """QEMU makes the socket when it starts: try until then, the console ends, or the deadline."""
+    while not console.ended and time.monotonic() < deadline:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            sock.close()
+            if select.select([console], [], [], 0.02)[0]:
+                console.pump()
+            continue
+        return sock
+    return None
+
+
+@contextlib.contextmanager
+def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[VngGuest]:
+    """Boot `kernel`, wait for its agent, and take the guest down at the end of the block.
+
+    Writes console.log and qemu.cmd into `directory`. Raises BootError when no agent answers by
+    the deadline, HostError when vng or QEMU is missing.
+    """
+    _check_image(kernel.image)
+    proc.find("qemu-system-x86_64")
+    nonce = os.urandom(8).hex()
+    with contextlib.ExitStack() as stack:
+        # A path of its own and a short one: a socket's is limited to 107 bytes.
+        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-")))
+        argv = command_line(kernel, plan, sockets, ("--exec", f"{AGENT_DIR}/agent"))
+        (directory / "qemu.cmd").write_text(shlex.join(argv) + "\n")
+        process = stack.enter_context(proc.spawn(argv, cwd=directory))
+        log = directory / "console.log"
+        console = stack.enter_context(Console(process.stdout.fileno(), log, nonce))
+        deadline = time.monotonic() + min(30.0, plan.spec.boot_timeout_s)
+        pair = []
+        for name in ("qmp", "agent"):
+            sock = _connect(sockets / name, console, deadline)
+            if sock is None:
+                raise BootError("QEMU did not start under virtme-ng", log=log, lines=console.tail())
+            pair.append(stack.enter_context(sock))
+        pair[0].sendall(qmp.CAPABILITIES)
+        shutil.rmtree(sockets)
+        sockets.mkdir()  # for the context manager to remove: nothing is left in it from now on
+        yield VngGuest(process, console, (pair[1], pair[0]), plan, nonce)

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tree + configuration -> Kernel, from the cache when equal inputs were built before."""
+
+import contextlib
+import logging
+import os
+import re
+import select
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from harness import apply, cache, kconfig, proc, series, slot, toolchain
+from harness.errors import BuildError, KconfigError
+from harness.model import Base, Fragment, Kernel, Series
+
+log = logging.getLogger(__name__)
+
+_RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
+_BUILD_S = 4 * 3600.0
+_CONFIG_S = 300.0
+_STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
+_COMPILER = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): ")
+_OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
+_EVICT_BYTES = 10 << 30
+
+Progress = Callable[[int, int | None, str], None]
+"""Called with objects done, objects expected (None: not known) and the object just made."""
+
+
+def find_or_build(
+    base: Base,
+    stack: Series,
+    fragments: Sequence[Fragment],
+    *,
+    build_log: Path,
+    progress: Progress,
+) -> Kernel:
+    """The kernel of `base` with `stack` applied, configured by `fragments` over tinyconfig.
+
+    `build_log` gets make's whole output when something is built. Raises ApplyError, KconfigError,
+    BuildError (the first error, the patches that touch that file, the log) or HostError.
+    """
+    merged = kconfig.merge(fragments)
+    tree = apply.apply(base, stack)
+    key = cache.digest(_RECIPE, tree, merged, toolchain.identity())
+    if found := _load(key, tree):
+        return found
+    lock = cache.root() / "kernels" / f"{key}.lock"
+
+    def waiting() -> None:
+        log.info("waiting for another run that builds this kernel")
+
+    with cache.locked(lock, timeout_s=_BUILD_S, waiting=waiting):
+        if found := _load(key, tree):
+            return found
+        with slot.take(base, tree) as taken:
+            work = _Build(base, stack, taken, cache.digest(merged, toolchain.identity())[:12])
+            work.configure(merged, fragments)
+            work.make(build_log, progress)
+            built = work.store(key, tree, build_log)
+    lock.unlink(missing_ok=True)
+    cache.evict(cache.root() / "kernels", _EVICT_BYTES)
+    return built
+
+
+def _load(key: str, tree: str) -> Kernel | None:
+    directory = cache.root() / "kernels" / key
+    about = cache.read_json(directory / "kernel.json")
+    if about is None:
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(directory)  # for eviction: the least recently used goes first
+    return Kernel(
+        key=key,
+        release=about["release"],
+        tree=tree,
+        dir=directory,
+        cached=True,
+        warnings=tuple(about["warnings"]),
+    )
+
+
+class _Build:
+    """One build in a slot: configure, make, store."""
+
+    def __init__(self, base: Base, stack: Series, taken: slot.Slot, config_key: str) -> None:
+        self._base = base
+        self._stack = stack
+        self._slot = taken
+        self._objects = taken.objects(config_key)
+        self._sizes = cache.root() / "build-sizes" / config_key
+        self._objects.mkdir(parents=True, exist_ok=True)
+
+    def _command(self, *targets: str) -> list[str]:
+        return [
+            "make",
+            "-C",
+            str(self._slot.source),
+            f"O={self._objects}",
+            f"-j{toolchain.jobs()}",
+            *toolchain.make_arguments(),
+            *targets,
+        ]
+
+    def _run(self, *targets: str) -> None:
+        done = proc.run(
+            self._command(*targets),
+            env=toolchain.environment(self._slot.dir),
+            timeout_s=_CONFIG_S,
+            keep_fds=(self._slot.lock,),
+        )
+        if done.status:
+            lines = tuple((done.text + "\n" + done.complaint).splitlines()[-8:])
+            raise KconfigError(f"make {' '.join(targets)} failed on {self._base.name}", lines=lines)
+
+    def configure(self, merged: str, fragments: Sequence[Fragment]) -> None:
+        """Make .config, and check that what was asked for is in it."""
+        config = self._objects / ".config"
+        done = self._objects / ".harness-configured"
+        token = cache.digest(
+            self._base.tree,
+            [p.data for p in self._stack.patches if any("Kconfig" in f for f in series.touched(p))],
+        )
+        if not (config.exists() and done.exists() and done.read_text() == token):
+            done.unlink(missing_ok=True)
+            config.unlink(missing_ok=True)
+            log.info("configuring")
+            self._run("tinyconfig")
+            with config.open("a") as file:
+                file.write(merged)
+            self._run("olddefconfig")
+            cache.write_whole(done, token.encode())
+        kconfig.dropped(fragments, config.read_text(), self._slot.source)
+
+    def make(self, build_log: Path, progress: Progress) -> None:
+        """Build bzImage, all of make's output to `build_log`."""
+        fresh = not (self._objects / "vmlinux").exists()
+        expected = int(cache.read_json(self._sizes) or 0) if fresh else None
+        command = self._command("bzImage")
+        count = 0
+        with (
+            build_log.open("wb", buffering=0) as file,
+            proc.spawn(
+                command,
+                env=toolchain.environment(self._slot.dir),
+                keep_fds=(self._slot.lock,),
+            ) as process,
+        ):
+            deadline = time.monotonic() + _BUILD_S
+            for line in proc.lines(_tee(process, file.write, deadline)):
+                if step := _STEP.match(line):
+                    count += 1
+                    progress(count, expected or None, step[1])
+            status = process.wait(60)
+        text = build_log.read_text(errors="replace")
+        if status:
+            raise self._failure(text, build_log, status)
+        if fresh:
+            cache.write_json(self._sizes, count)
+
+    def _failure(self, text: str, build_log: Path, status: int | None) -> Exception:
+        if "No space left on device" in text:
+            return proc.disk_full("make")
+        lines = [self._relative(line) for line in text.splitlines()]
+        for number, line in enumerate(lines):
+            found = _COMPILER.match(line)
+            if found is None or found["what"] == "warning":
+                continue
+            shown = [line]
+            for after in lines[number + 1 : number + 4]:
+                if not re.match(r"^\s+(\d+ )?\s*\|", after):
+                    break
+                shown.append(after)
+            guilty = [p.name for p in self._stack.patches if found["file"] in series.touched(p)]
+            whose = (
+                f"{found['file']} is touched by {', '.join(guilty)}"
+                if guilty
+                else f"no patch of the series touches {found['file']}"
+            )
+            return BuildError(
+                f"{self._stack.name} does not compile on {self._base.name}: {whose}",
+                lines=tuple(shown),
+                log=build_log,
+            )
+        errors = [line for line in lines if any(mark in line for mark in _OTHER_ERRORS)]
+        return BuildError(
+            f"{self._stack.name} does not build on {self._base.name}: make ended with {status}",
+            lines=tuple(errors[:5] or lines[-5:]),
+            log=build_log,
+        )
+
+    def _relative(self, line: str) -> str:
+        return line.replace(f"{self._slot.source}/", "")
+
+    def _warnings(self, text: str) -> tuple[str, ...]:
+        """Compiler warnings in the files that the series touches, as `file:line: text`."""
+        files = {file for patch in self._stack.patches for file in series.touched(patch)}
+        found = []
+        for line in map(self._relative, text.splitlines()):
+            match = _COMPILER.match(line)
+            if match and match["what"] == "warning" and match["file"] in files:
+                found.append(line)
+        return tuple(dict.fromkeys(found))
+
+    def store(self, key: str, tree: str, build_log: Path) -> Kernel:
+        """Put what a boot and a later look need into the cache."""
+        release = (self._objects / "include/config/kernel.release").read_text().strip()
+        warnings = self._warnings(build_log.read_text(errors="replace"))
+        with cache.building(cache.root() / "kernels" / key) as work:
+            shutil.copyfile(self._objects / "arch/x86/boot/bzImage", work / "bzImage")
+            shutil.copyfile(self._objects / "vmlinux", work / "vmlinux")
+            shutil.copyfile(self._objects / ".config", work / "config")
+            shutil.copyfile(build_log, work / "build.log")
+            cache.write_json(work / "kernel.json", {"release": release, "warnings": warnings})
+        return Kernel(
+            key=key,
+            release=release,
+            tree=tree,
+            dir=cache.root() / "kernels" / key,
+            cached=False,
+            warnings=warnings,
+        )
+
+
+def _tee(
+    process: proc.Process, write: Callable[[bytes], object], deadline: float
+) -> Iterator[bytes]:
+    fd = process.stdout.fileno()
+    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        chunk = os.read(fd, 64 << 10)
+        if not chunk:
+            return
+        write(chunk)
+        yield chunk
+    process.kill()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Slots: directories of kernel sources that builds share, one build at a time.
+
+A slot moves from the tree it held to the next one by the files that really differ, so `make`
+stays incremental. Object directories carry their source path, so they belong to the slot. The
+lock dies with whoever uses it, and with the processes it started.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import cache
+from harness.errors import HostError
+from harness.git import Git
+from harness.model import Base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Sources and object directories, locked while in use. `lock` is the lock's descriptor: a
+    process that works in the slot keeps it open, so that the lock ends with the process."""
+
+    dir: Path
+    lock: int
+
+    @property
+    def source(self) -> Path:
+        return self.dir / "tree"
+
+    def objects(self, key: str) -> Path:
+        """The O= directory for a configuration."""
+        return self.dir / "obj" / key
+
+
+@contextlib.contextmanager
+def take(base: Base, tree: str) -> Iterator[Slot]:
+    """A slot of the base's mirror that holds the sources of `tree`, locked for the block.
+
+    Takes a free one, that which held `tree` last if there is a choice, or makes a new one.
+    """
+    lock, directory = _take(base.mirror, tree)
+    try:
+        taken = Slot(dir=directory, lock=lock)
+        _check_out(base, taken, tree)
+        yield taken
+    finally:
+        os.close(lock)
+
+
+def _take(mirror: Path, tree: str) -> tuple[int, Path]:
+    slots = cache.root() / "slots"
+    mine = sorted(slots.glob(f"{mirror.stem}-*"), key=lambda p: _held(p) != tree)
+    for directory in mine:
+        if (lock := cache.try_lock(directory / "lock")) is not None:
+            return lock, directory
+    for number in range(1000):
+        directory = slots / f"{mirror.stem}-{number}"
+        if directory not in mine and (lock := cache.try_lock(directory / "lock")) is not None:
+            return lock, directory
+    raise HostError(f"1000 slots in {slots} are all in use")
+
+
+def _held(directory: Path) -> str:
+    """The tree that a slot holds; empty when it holds none or was left in the middle."""
+    try:
+        return (directory / "held").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _check_out(base: Base, taken: Slot, tree: str) -> None:
+    held = _held(taken.dir)
+    if held == tree:
+        return
+    taken.source.mkdir(exist_ok=True)
+    index = taken.dir / "index"
+    git = Git(base.mirror, index=index, work=taken.source, lock=taken.lock)
+    (taken.dir / "held").unlink(missing_ok=True)
+    if not held or git.run("read-tree", "-m", "-u", held, tree).status:
+        # New, or a harness died in the middle, or somebody edited a file: make the files those
+        # of the tree, whatever is there. Unchanged ones keep their times.
+        index.with_suffix(".lock").unlink(missing_ok=True)
+        git.out("read-tree", "--reset", "-u", tree)
+        git.out("clean", "-ffdqx")
+    cache.write_whole(taken.dir / "held", f"{tree}\n".encode())
+
+
+def prune() -> int:
+    """Remove every slot that is not in use; returns how many."""
+    count = 0
+    for directory in (cache.root() / "slots").glob("*"):
+        lock = cache.try_lock(directory / "lock")
+        if lock is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(lock)
+            count += 1
+    return count
