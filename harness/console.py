@@ -4,14 +4,18 @@
 pexpect reads it here and nowhere else; nothing waits for a pattern in it.
 """
 
+import os
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pexpect
 from pexpect.fdpexpect import fdspawn
 
+from harness import proc
 from harness.model import Splat
 from harness.splat import SplatScanner
 
@@ -27,7 +31,9 @@ class Console:
     """
 
     def __init__(self, fd: int, log: Path, nonce: str) -> None:
-        self._child = fdspawn(fd, timeout=None, use_poll=True)
+        self._read: Callable[[int, int], bytes] = fdspawn(
+            fd, timeout=None, use_poll=True
+        ).read_nonblocking
         self._fd = fd
         self._log = log.open("wb", buffering=0)
         self._scanner = SplatScanner()
@@ -48,7 +54,7 @@ class Console:
         if self.ended:
             return
         try:
-            chunk: bytes = self._child.read_nonblocking(_CHUNK, timeout=0)
+            chunk = self._read(_CHUNK, 0)
         except pexpect.TIMEOUT:
             return
         except pexpect.EOF:
@@ -70,11 +76,17 @@ class Console:
         if not marks:
             return ()
         last = marks[1] if len(marks) > 1 else self._line + 1
-        return tuple(s for s in self.splats if marks[0] <= s.line_from <= last)
+        found = [*self.splats, *([self._scanner.pending] if self._scanner.pending else [])]
+        return tuple(s for s in found if marks[0] <= s.line_from <= last)
 
     def over(self, ident: int) -> bool:
         """The console has come past the end marker of command `ident`."""
         return self.ended or len(self.marks.get(ident, ())) > 1
+
+    @property
+    def reporting(self) -> bool:
+        """A splat has begun and not ended."""
+        return not self.ended and self._scanner.pending is not None
 
     def tail(self, count: int = 15) -> tuple[str, ...]:
         """The last `count` lines that are not empty, for an error message."""
@@ -95,3 +107,38 @@ class Console:
         trace: TracebackType | None,
     ) -> None:
         self._log.close()
+
+
+def interact(argv: list[str], log: Path) -> int:
+    """Give the terminal to `argv` below its guard until it ends; returns its exit status.
+
+    Everything shown is kept in `log`.
+    """
+    theirs, ours = os.pipe()
+    os.set_inheritable(theirs, True)
+    try:
+        size = shutil.get_terminal_size()
+        command = proc.guarded([proc.find(argv[0]), *argv[1:]], theirs)
+        child = _Spawn(command, theirs, (size.lines, size.columns))
+    finally:
+        os.close(theirs)
+    try:
+        with log.open("wb") as file:
+            child.logfile_read = file
+            child.interact()
+            child.wait()
+    finally:
+        os.close(ours)
+        child.close(force=True)
+    return int(child.exitstatus or 0)
+
+
+class _Spawn(pexpect.spawn):
+    """pexpect closes every descriptor but the terminal's; the guard needs one more."""
+
+    def __init__(self, command: list[str], keep: int, size: tuple[int, int]) -> None:
+        self._keep = keep
+        super().__init__(command[0], command[1:], timeout=None, dimensions=size)
+
+    def _spawnpty(self, args: list[str], **options: Any) -> Any:
+        return super()._spawnpty(args, pass_fds=(self._keep,), **options)

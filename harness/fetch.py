@@ -36,6 +36,7 @@ def kernel_org(branch: str) -> Path:
     if not found:
         raise HostError(f"{directory}/sha256sums.asc lists no kernel of {branch}")
     wanted, name, _ = max(found, key=lambda entry: int(entry[2] or 0))
+    wanted, name = str(wanted), str(name)
     path = cache.root() / "tarballs" / name
     if not path.exists():
         log.info("downloading %s/%s", directory, name)

@@ -92,7 +92,7 @@ def main(life: int, argv: list[str]) -> int:
     exited = os.pidfd_open(child)
     poll.register(exited, select.POLLIN)
     poll.register(life, select.POLLIN)
-    status = signal.SIGKILL  # as waitpid would give it, should the harness go first
+    status = int(signal.SIGKILL)  # as waitpid would give it, should the harness go first
     while True:
         ready = {fd for fd, _ in poll.poll()}
         if exited in ready:

@@ -21,7 +21,9 @@ _RECIPE = 1  # raise it when the way to build changes, so that old entries are n
 _BUILD_S = 4 * 3600.0
 _CONFIG_S = 300.0
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
-_COMPILER = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): ")
+_COMPILER = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
+)
 _OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
 _EVICT_BYTES = 10 << 30
 

@@ -157,7 +157,9 @@ class CommandResult:
     """How a command in the guest ended.
 
     `status` is its exit status or None when a signal (`signal`) ended it or nothing is known;
-    `timed_out`: the agent killed it at its deadline; `loss`: the guest is gone, and how.
+    `timed_out`: the agent killed it at its deadline; `started`: the agent said on the console
+    that it begins (False with a loss: an earlier command's late damage); `loss`: the guest is
+    gone, and how.
     `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
     `splats` what the kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
     """
@@ -167,6 +169,7 @@ class CommandResult:
     signal: int = 0
     timed_out: bool = False
     leftovers: bool = False
+    started: bool = True
     loss: Loss | None = None
     dropped: int = 0
     duration_s: float = 0.0
@@ -196,7 +199,8 @@ class Splat:
     @property
     def fatal(self) -> bool:
         """The kernel does not go on after this one (a guest dies of it, or should)."""
-        return self.kind in _FATAL
+        panicked = any(line.startswith("Kernel panic - not syncing") for line in self.text)
+        return self.kind in _FATAL or (panicked and self.complete)
 
 
 _FATAL = {"panic", "oops", "null-deref", "page-fault", "gpf", "no-init", "stack-overflow", "trap"}
@@ -214,13 +218,14 @@ class Subtest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
-    guest and is scaled by the guest's measured slowness."""
+    guest and is scaled by the guest's measured slowness; `isolated` wants a boot for itself."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
     expect_splat: str = ""
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +245,36 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One row of the report: the patched result beside the base's, when that ran."""
+class Stage:
+    """A finished stage of a run and how long it took."""
+
+    name: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One thing to run: a stack of series on one tree, one configuration, one guest shape.
+
+    `tree` is a name, path or URL, None for the series' first base; `kconfigs` names fragments
+    of kconfigs/ or paths; `tests` are globs on test names, empty for all; `with_base` also runs
+    the unpatched base. `accel` is kvm, tcg or None to find out.
+    """
+
+    stack: Series
+    tree: str | None = None
+    kconfigs: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    guest: GuestSpec = GuestSpec()
+    mounts: tuple["Mount", ...] = ()
+    with_base: bool = False
+    accel: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One test of a report: on the kernel with the series, and on the base when that ran too."""
 
     result: Result
     base: Result | None = None
@@ -249,11 +282,26 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A finished stage of a run and how long it took."""
+class Run:
+    """All that a report needs to say of one cell's run.
 
-    name: str
-    duration_s: float
+    `splats` belong to tests; `stray` ones were printed outside of every test and not by the base
+    kernel. `warnings` are the compiler's, in files that the series touches; `unfinished` are the
+    planned tests without a result.
+    """
+
+    directory: Path
+    series: str
+    base: str
+    kernel_release: str
+    guest: str
+    accel: str
+    stages: tuple[Stage, ...] = ()
+    rows: tuple[Row, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    stray: tuple[Splat, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

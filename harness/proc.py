@@ -194,7 +194,7 @@ def disk_full(what: str) -> HarnessError:
     """The error for a full disk; `what` is the tool or file that met it."""
     return HostError(
         f"no space left on the disk that holds the cache ({what})",
-        hint="free some, or point XDG_CACHE_HOME at a larger disk; `harness cache prune` empties it",
+        hint="free some, point XDG_CACHE_HOME at a larger disk, or run `harness cache prune`",
     )
 
 

@@ -23,13 +23,14 @@ from harness import proc
 from harness.console import Console
 from harness.errors import BootError, HarnessError, StageError
 from harness.guest import channel, qmp
-from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount
+from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount, Splat
 
 AGENT_DIR = "/run/harness/agent"
 _OUTPUT_MAX = 4 << 20
 _GRACE_S = 5.0  # for the agent to answer after a deadline of its own, at native speed
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
+_REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
 _PORT_ID = "harness-agent"
 
 
@@ -161,6 +162,7 @@ class VngGuest:
             signal=end.signal if end else 0,
             timed_out=bool(end and end.timed_out),
             leftovers=bool(end and end.leftovers),
+            started=self._ident in self.console.marks,
             loss=None if end else self.loss or Loss.SILENT,
             duration_s=end.wall_s if end else time.monotonic() - started,
             user_s=end.user_s if end else 0.0,
@@ -168,6 +170,11 @@ class VngGuest:
             max_rss_kib=end.max_rss_kib if end else 0,
             splats=self.console.during(self._ident),
         )
+
+    def stray_splats(self) -> tuple[Splat, ...]:
+        """Splats outside of every command: of the boot, or between two tests."""
+        inside = {id(s) for ident in self.console.marks for s in self.console.during(ident)}
+        return tuple(splat for splat in self.console.splats if id(splat) not in inside)
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""
@@ -236,6 +243,9 @@ class VngGuest:
         each splat is seen before its test is judged."""
         deadline = time.monotonic() + (_LAST_WORDS_S if lost else _MARK_S * self.slowness)
         while not self.console.over(ident) and time.monotonic() < deadline:
+            self._pump(deadline - time.monotonic())
+        deadline = time.monotonic() + _REPORT_S
+        while self.console.reporting and time.monotonic() < deadline:
             self._pump(deadline - time.monotonic())
 
 

@@ -1,1 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""Suites: where tests come from, and how one is judged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.model import Fragment, Mount, Test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A suite that is ready to run: its plan, and what the guest must see for it."""
+
+    tests: tuple[Test, ...]
+    mounts: tuple[Mount, ...]
+
+
+class Suite(Protocol):
+    """A source of tests. `fragments` is what its kernel needs beyond the base configuration."""
+
+    name: str
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]: ...
+
+    def prepare(self, log: Path) -> Prepared:
+        """Build what has to be built (its output to `log`) and say what there is to run."""
+        ...

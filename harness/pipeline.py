@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One cell from its series to its results: the whole story on one page."""
+
+import contextlib
+import fnmatch
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from harness import kconfig, kernel, tree, verdict
+from harness.errors import GuestLostError, NothingRanError, StageError, UsageError
+from harness.guest import accel, agent, vng
+from harness.model import (
+    Base,
+    Cell,
+    Command,
+    CommandResult,
+    Fragment,
+    Kernel,
+    Mount,
+    Outcome,
+    Result,
+    Row,
+    Run,
+    Series,
+    Splat,
+    Stage,
+    Test,
+)
+from harness.record import Record
+from harness.suites import Prepared
+from harness.suites.guest_tests import GuestTests, names
+from harness.suites.judge import judge
+
+_REBOOTS = 2  # attempts to bring a guest back after a crash
+_RETRIES = 2  # of a test before which the guest was lost
+
+
+class Watch(Protocol):
+    """Who looks on while a cell runs."""
+
+    def stage(self, name: str, note: str = "") -> None:
+        """A stage begins, or says something new of itself."""
+        ...
+
+    def staged(self, stage: Stage, note: str) -> None:
+        """A stage ended well; `note` is what came out of it."""
+        ...
+
+    def build(self, done: int, expected: int | None, what: str) -> None:
+        """make has made one more object."""
+        ...
+
+    def started(self, test: Test, kernel: str) -> None:
+        """A test begins."""
+        ...
+
+    def ended(self, result: Result) -> None:
+        """A test has its result."""
+        ...
+
+
+class CellRun:
+    """A cell being run. What is known so far is in `snapshot()`, whenever it stops."""
+
+    def __init__(self, cell: Cell, root: Path, record: Record, watch: Watch) -> None:
+        self._cell = cell
+        self._root = root
+        self._record = record
+        self._watch = watch
+        self._stages: list[Stage] = []
+        self._results: dict[str, list[Result]] = {}
+        self._planned: tuple[Test, ...] = ()
+        self._stray: dict[str, list[Splat]] = {}
+        self._base: Base | None = None
+        self._kernels: dict[str, Kernel] = {}
+        self._accel = ""
+        self._fragments: tuple[Fragment, ...] = ()
+        self._mounts: tuple[Mount, ...] = ()
+        self._agent = agent.Agent(dir=Path(), calibration_us=1)
+
+    def run(self) -> None:
+        """The story. Raises StageError (or another HarnessError) when a stage fails."""
+        suites = self._prepare()
+        self._planned = tests = _select(suites, self._cell.tests)
+        self._record.plan([label for label, _ in self._labels()], tests)
+        self._build_all()
+        for label, _ in self._labels():
+            with self._stage(f"run {label}") as said:
+                self._run_tests(label, tests)
+                said.append(_count(self._results[label]))
+
+    @contextlib.contextmanager
+    def guest(self) -> Iterator[vng.VngGuest]:
+        """A guest with the series, the suites' programs mounted, and no test run in it."""
+        self._prepare()
+        self._build_all()
+        label = self._labels()[-1][0]
+        with self._boot(label) as (booted, _):
+            yield booted
+
+    def build_only(self) -> Kernel:
+        """The kernel with the series, without a guest."""
+        self._prepare()
+        return self._build("tip", self._cell.stack)
+
+    def shell_command(self) -> list[str]:
+        """The vng command for a shell in that guest."""
+        self._prepare()
+        self._build_all()
+        label = self._labels()[-1][0]
+        return vng.command_line(self._kernels[label], self._boot_plan(), None, ())
+
+    def _prepare(self) -> list[Prepared]:
+        """What costs little and finds most mistakes: the tree, the suites, the fragments."""
+        with self._stage("tree") as said:
+            self._base = tree.resolve(self._tree_name())
+            said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
+        with self._stage("suites") as said:
+            suites = [GuestTests(self._root, name) for name in self._suite_names()]
+            self._fragments = self._load_fragments(suites)
+            log = self._record.path / "programs.log"
+            self._agent = agent.build()
+            prepared = [suite.prepare(log) for suite in suites]
+            self._mounts = tuple(mount for one in prepared for mount in one.mounts)
+            said.append(
+                ", ".join(
+                    f"{s.name} ({len(p.tests)})" for s, p in zip(suites, prepared, strict=True)
+                )
+            )
+        return prepared
+
+    def _build_all(self) -> None:
+        labels = self._labels()
+        for label, stack in labels:
+            self._kernels[label] = self._build(label, stack)
+        with self._stage("accel") as said:
+            image = self._kernels[labels[-1][0]].image
+            found = accel.choose(image, self._cell.accel)
+            self._accel = found.name
+            said.append(f"{found.name}: {found.why}")
+
+    def _tree_name(self) -> str:
+        if self._cell.tree is not None:
+            return self._cell.tree
+        return self._cell.stack.bases[0] if self._cell.stack.bases else tree.KNOWN[0]
+
+    def _suite_names(self) -> tuple[str, ...]:
+        chosen = self._cell.suites or self._cell.stack.suites or names(self._root)
+        return tuple(dict.fromkeys(chosen))
+
+    def _labels(self) -> list[tuple[str, Series]]:
+        """The kernels to look at: base before tip, so that the build goes forward."""
+        empty = replace(self._cell.stack, name="base", patches=())
+        if not self._cell.stack.patches:
+            return [("base", empty)]
+        base = [("base", empty)] if self._cell.with_base else []
+        return [*base, ("tip", self._cell.stack)]
+
+    def _load_fragments(self, suites: Sequence[GuestTests]) -> tuple[Fragment, ...]:
+        wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
+        return (
+            load_fragment(self._root, "base"),
+            *(fragment for suite in suites for fragment in suite.fragments),
+            *(load_fragment(self._root, name) for name in wanted if name != "base"),
+        )
+
+    def _build(self, label: str, stack: Series) -> Kernel:
+        assert self._base is not None
+        directory = self._record.kernel_dir(label)
+        with self._stage(f"kernel {label}") as said:
+            built = kernel.find_or_build(
+                self._base,
+                stack,
+                self._fragments,
+                build_log=directory / "build.log",
+                progress=self._watch.build,
+            )
+            count = len(stack.patches)
+            what = f"+ {count} patch{'es' * (count != 1)}" if count else "unpatched"
+            said.append(f"{built.release} {what}{', from the cache' if built.cached else ''}")
+        shutil.copyfile(built.config, directory / "config")
+        if built.cached:
+            shutil.copyfile(built.dir / "build.log", directory / "build.log")
+        self._record.kernel(label, built)
+        return built
+
+    def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
+        """Run the plan on one kernel, in as many guests as it takes."""
+        results = self._results.setdefault(label, [])
+        left = list(tests)
+        retries = 0
+        while left:
+            with self._boot(label) as (guest, boot):
+                while left:
+                    ended = self._run_command(guest, left[0], label, boot)
+                    if ended.loss is not None and not ended.started and retries < _RETRIES:
+                        retries += 1  # an earlier test's late damage: not this one's fault
+                        break
+                    test, retries = left.pop(0), 0
+                    results.append(self._judge(test, ended, label, boot))
+                    if guest.loss is not None or test.isolated or _wedged(results[-1]):
+                        break
+                self._stray.setdefault(label, []).extend(guest.stray_splats())
+
+    @contextlib.contextmanager
+    def _boot(self, label: str) -> Iterator[tuple[vng.VngGuest, int]]:
+        again = bool(self._results.get(label))
+        plan = self._boot_plan()
+        for attempt in range(1, _REBOOTS + 1):
+            number, directory = self._record.new_boot()
+            with contextlib.ExitStack() as stack:
+                try:
+                    guest = stack.enter_context(vng.boot(self._kernels[label], plan, directory))
+                except StageError as error:
+                    if not again:
+                        raise
+                    if attempt == _REBOOTS:
+                        raise GuestLostError(
+                            f"no guest could be brought back: {error.message}",
+                            log=error.log,
+                            lines=error.lines,
+                        ) from None
+                    continue
+                yield guest, number
+                return
+
+    def _boot_plan(self) -> vng.BootPlan:
+        return vng.BootPlan(
+            spec=self._cell.guest,
+            mounts=(*self._mounts, *self._cell.mounts),
+            agent=self._agent.dir,
+            calibration_us=self._agent.calibration_us,
+            accel=self._accel,
+        )
+
+    def _run_command(self, guest: vng.VngGuest, test: Test, label: str, boot: int) -> CommandResult:
+        self._watch.started(test, label)
+        self._record.start(test.name, kernel=label, boot=boot)
+        command = Command(
+            argv=test.argv,
+            cwd=test.cwd,
+            timeout_s=test.timeout_s * guest.slowness,
+            label=test.name,
+        )
+        return guest.run(command)
+
+    def _judge(self, test: Test, ended: CommandResult, label: str, boot: int) -> Result:
+        result = judge(test, ended, kernel=label, boot=boot)
+        if label == "base" and self._cell.stack.patches:
+            result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
+        self._record.result(result)
+        self._watch.ended(result)
+        return result
+
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[list[str]]:
+        """Time a stage; the block appends what came out of it."""
+        self._watch.stage(name)
+        started = time.monotonic()
+        said: list[str] = []
+        yield said
+        stage = Stage(name=name, duration_s=round(time.monotonic() - started, 3))
+        self._stages.append(stage)
+        self._record.stage(stage)
+        self._watch.staged(stage, "; ".join(said))
+
+    def snapshot(self) -> Run:
+        """What is known by now: all of it at the end, a part when a stage failed."""
+        labels = [label for label, _ in self._labels()]
+        table: tuple[Row, ...] = verdict.rows(
+            self._results.get(labels[-1], ()),
+            self._results.get("base", ()) if len(labels) > 1 else (),
+        )
+        tested = {result.test for result in self._results.get(labels[-1], ())}
+        last = self._kernels.get(labels[-1])
+        known = [one for results in self._results.values() for one in results]
+        return Run(
+            directory=self._record.path,
+            series=self._cell.stack.name,
+            base=self._base.name if self._base else self._tree_name(),
+            kernel_release=last.release if last else "",
+            guest="vng",
+            accel=self._accel,
+            stages=tuple(self._stages),
+            rows=table,
+            splats=tuple(splat for one in known for splat in one.splats),
+            stray=self._new_stray(labels),
+            warnings=last.warnings if last else (),
+            unfinished=tuple(t.name for t in self._planned if t.name not in tested),
+        )
+
+    def _new_stray(self, labels: Sequence[str]) -> tuple[Splat, ...]:
+        """Splats outside of all tests, less those that the base shows too."""
+        before = {s.fingerprint for label in labels[:-1] for s in self._stray.get(label, ())}
+        return tuple(s for s in self._stray.get(labels[-1], ()) if s.fingerprint not in before)
+
+
+def load_fragment(root: Path, name: str) -> Fragment:
+    """The fragment kconfigs/<name>.config, or the file that `name` is a path of."""
+    if "/" in name or name.endswith(".config"):
+        path = Path(name)
+        return kconfig.load_fragment(path, name)
+    path = root / "kconfigs" / f"{name}.config"
+    if not path.is_file():
+        known = sorted(p.stem for p in (root / "kconfigs").glob("*.config"))
+        raise UsageError(f"no fragment named {name}", hint=f"there are: {', '.join(known)}")
+    return kconfig.load_fragment(path, f"kconfigs/{name}.config")
+
+
+def _select(prepared: Sequence[Prepared], globs: Sequence[str]) -> tuple[Test, ...]:
+    """The tests that match one of the globs, by full or short name; all without globs."""
+    every = [test for one in prepared for test in one.tests]
+    chosen = tuple(
+        test
+        for test in every
+        if not globs
+        or any(
+            fnmatch.fnmatchcase(name, glob)
+            for glob in globs
+            for name in (test.name, test.name.rpartition("/")[2])
+        )
+    )
+    if not chosen:
+        shown = ", ".join(test.name for test in every[:6])
+        raise NothingRanError(
+            f"no test matches {', '.join(globs)}" if every else "the suites hold no test",
+            hint=f"there are {len(every)}: {shown}{', ...' if len(every) > 6 else ''}",
+        )
+    return chosen
+
+
+def _wedged(result: Result) -> bool:
+    """The guest answers, but its kernel reported something that it does not recover from."""
+    return result.outcome is Outcome.CRASH or any(splat.fatal for splat in result.splats)
+
+
+def _count(results: Sequence[Result]) -> str:
+    counts = dict.fromkeys(Outcome, 0)
+    for result in results:
+        counts[result.outcome] += 1
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)

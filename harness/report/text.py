@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run as text for a terminal: a short aligned table, the splats, where the rest is."""
+
+import shlex
+from collections.abc import Iterator
+
+from harness.errors import HarnessError
+from harness.model import Outcome, Row, Run, Splat, Verdict
+
+_COLOURS = {
+    Outcome.PASS: "32",
+    Outcome.XFAIL: "32",
+    Outcome.SKIP: "33",
+    Outcome.ERROR: "35",
+}
+_VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
+_DETAIL_MAX = 3000
+_WIDTH = 100
+
+
+def paint(text: str, code: str, *, colour: bool) -> str:
+    """`text` in an ANSI colour where colours are wanted."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
+
+
+def outcome_colour(outcome: Outcome) -> str:
+    """The ANSI code for an outcome."""
+    return _COLOURS.get(outcome, "31")
+
+
+def render(run: Run, *, colour: bool = False, width: int = _WIDTH) -> str:
+    """The whole report, ending with a new line."""
+    return "\n".join(_lines(run, colour=colour, width=width)) + "\n"
+
+
+def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
+    if run.rows:
+        yield ""
+        yield from _table(run, colour=colour, width=width)
+    for row in run.rows:
+        for splat in row.result.splats:
+            yield from _splat(splat, f"during {row.result.test}", colour=colour)
+    for splat in run.stray:
+        yield from _splat(splat, "outside of the tests", colour=colour)
+    if run.warnings:
+        yield ""
+        yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
+        yield from (f"  {warning}" for warning in run.warnings[:10])
+    if run.unfinished:
+        yield ""
+        count = len(run.unfinished)
+        names = ", ".join(run.unfinished[:5]) + (", ..." if count > 5 else "")
+        yield f"not run: {count} test{'s' * (count > 1)} ({names})"
+    yield ""
+    yield f"{_summary(run, colour=colour)}"
+    yield f"record: {run.directory}"
+
+
+def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
+    with_base = any(row.base is not None for row in run.rows)
+    name = max(4, *(len(row.result.test) for row in run.rows))
+    head = f"{'test':<{name}}"
+    head += f"  {'base':<8}" if with_base else ""
+    head += f"  {run.series if with_base else 'outcome':<8}  {'time':>7}"
+    yield head.rstrip() + ("  verdict" if with_base else "")
+    for row in run.rows:
+        yield _row(row, name, with_base=with_base, colour=colour)
+        yield from _why(row, width=width)
+
+
+def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
+    line = f"{row.result.test:<{name}}"
+    if with_base:
+        outcome = row.base.outcome if row.base else None
+        text = f"{outcome or '-':<8}"
+        line += "  " + (paint(text, outcome_colour(outcome), colour=colour) if outcome else text)
+    outcome = row.result.outcome
+    line += "  " + paint(f"{outcome:<8}", outcome_colour(outcome), colour=colour)
+    line += f"  {row.result.duration_s:>5.2f} s"
+    if row.verdict is not None:
+        line += "  " + paint(str(row.verdict), _VERDICTS.get(row.verdict, ""), colour=colour)
+    return line
+
+
+def _why(row: Row, *, width: int) -> Iterator[str]:
+    """One line for whatever is no pass."""
+    base = row.base
+    if base is not None and base.outcome is not Outcome.PASS and base.detail:
+        yield _fit(f"    base: {base.detail}", width)
+    if row.result.outcome is not Outcome.PASS and row.result.detail:
+        yield _fit(f"    {row.result.detail}", width)
+
+
+def _fit(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _splat(splat: Splat, when: str, *, colour: bool) -> Iterator[str]:
+    yield ""
+    yield paint(f"{splat.kind}: {splat.title}", "31;1", colour=colour) + f" ({when})"
+    yield from (f"  {line}" for line in splat.text[:25])
+    if len(splat.text) > 25:
+        yield f"  [{len(splat.text) - 25} more lines in the console log]"
+
+
+def _summary(run: Run, *, colour: bool) -> str:
+    counts: dict[Outcome, int] = {}
+    for row in run.rows:
+        counts[row.result.outcome] = counts.get(row.result.outcome, 0) + 1
+    parts = [
+        paint(f"{count} {outcome}", outcome_colour(outcome), colour=colour)
+        for outcome, count in counts.items()
+    ]
+    verdicts: dict[Verdict, int] = {}
+    for row in run.rows:
+        if row.verdict is not None:
+            verdicts[row.verdict] = verdicts.get(row.verdict, 0) + 1
+    changes = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    where = f"{run.series} on {run.base}" if run.series != "base" else run.base
+    return f"{where}: {', '.join(parts) or 'nothing ran'}{f' ({changes})' if changes else ''}"
+
+
+def rerun_command(run: Run, argv: list[str]) -> str:
+    """The command that runs only what failed, empty when nothing did: `argv` is the one that
+    ran, whose own --test options are replaced."""
+    failed = [row.result.test for row in run.rows if row.result.outcome.bad]
+    failed += list(run.unfinished)
+    if not failed or len(failed) > 20:
+        return ""
+    kept: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--test":
+            next(words, None)
+        elif not word.startswith("--test="):
+            kept.append(word)
+    return shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
+
+
+def render_error(error: HarnessError, *, colour: bool = False) -> str:
+    """A failed stage for a person: the sentence, its lines, the log, what to do."""
+    lines = [paint("harness: ", "31;1", colour=colour) + error.message]
+    lines += [f"  {line}" for line in error.lines]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    if error.log is not None:
+        lines.append(f"log: {error.log}")
+    return "\n".join(lines) + "\n"

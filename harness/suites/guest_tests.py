@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Suites of guest-tests/<area>: C programs and scripts with a Makefile, `config`, `settings`.
+
+The shape is that of the kernel's tools/testing/selftests/<area>; docs/guest-tests.md has the
+recipe for a new one.
+"""
+
+import difflib
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import cache, kconfig, proc, toolchain
+from harness.errors import BuildError, UsageError
+from harness.model import Fragment, Mount, Test
+from harness.suites import Prepared
+
+GUEST_DIR = "/run/harness/tests"
+_COMPILE_S = 600.0
+_SUITE_KEYS = {"timeout", "guest", "isolation", "scratch"}
+_TEST_KEYS = {"timeout", "expect-splat"}
+_CHOICES = {"guest": {"vng", "any"}, "isolation": {"test", "suite", "run"}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """guest-tests/<area>/settings. Timeouts in seconds at the host's own speed."""
+
+    timeout_s: float = 45.0
+    guest: str = "any"
+    isolation: str = "run"
+    scratch: str = ""
+    timeouts_s: dict[str, float] = field(default_factory=dict)
+    expect_splat: dict[str, str] = field(default_factory=dict)
+
+
+def names(root: Path) -> tuple[str, ...]:
+    """The suites of a project, sorted."""
+    return tuple(sorted(path.parent.name for path in (root / "guest-tests").glob("*/Makefile")))
+
+
+class GuestTests:
+    """One area. UsageError when there is no such area or its settings are wrong."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self._area = root / "guest-tests" / name
+        if not (self._area / "Makefile").is_file():
+            known = names(root)
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+            raise UsageError(f"no suite named {name} in {root / 'guest-tests'}", hint=hint)
+        self.settings = parse_settings(self._area / "settings")
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        path = self._area / "config"
+        if not path.is_file():
+            return ()
+        return (kconfig.load_fragment(path, f"guest-tests/{self.name}/config"),)
+
+    def prepare(self, log: Path) -> Prepared:
+        """Compile the programs, unless equal sources were compiled before."""
+        programs = self._programs(log)
+        listed = (programs / "tests.txt").read_text().split()
+        directory = f"{GUEST_DIR}/{self.name}"
+        settings = self.settings
+        for test in (*settings.timeouts_s, *settings.expect_splat):
+            if test not in listed:
+                raise UsageError(f"{self._area / 'settings'}: there is no test {test}")
+        return Prepared(
+            tests=tuple(
+                Test(
+                    name=f"{self.name}/{test}",
+                    argv=(f"{directory}/{test}",),
+                    cwd=directory,
+                    timeout_s=settings.timeouts_s.get(test, settings.timeout_s),
+                    expect_splat=settings.expect_splat.get(test, ""),
+                    isolated=settings.isolation == "test",
+                )
+                for test in listed
+            ),
+            mounts=(Mount(guest=directory, host=programs),),
+        )
+
+    def _programs(self, log: Path) -> Path:
+        sources = sorted(
+            path
+            for directory in (self._area, self._area.parent / "lib")
+            for path in directory.rglob("*")
+            if path.is_file()
+        )
+        # The mode counts: a script without its x bit is another program.
+        content = [
+            [
+                str(path.relative_to(self._area.parent)),
+                path.stat().st_mode & stat.S_IXUSR,
+                path.read_bytes(),
+            ]
+            for path in sources
+        ]
+        final = cache.root() / "programs" / cache.digest(toolchain.identity(), content)
+        if final.exists():
+            return final
+        with cache.building(final) as work:
+            out = work / "out"
+            out.mkdir()
+            self._make(log, f"OUTPUT={out}", f"-j{toolchain.jobs()}", "all")
+            listed = self._make(log, "print-tests").split()
+            for test in listed:
+                if not (out / test).is_file():
+                    raise BuildError(f"guest-tests/{self.name}: `make all` made no {test}", log=log)
+            (out / "tests.txt").write_text("\n".join(listed) + "\n")
+            shutil.copytree(out, work, dirs_exist_ok=True)
+            shutil.rmtree(out)
+        return final
+
+    def _make(self, log: Path, *arguments: str) -> str:
+        command = ["make", "-s", "--no-print-directory", "-C", str(self._area), *arguments]
+        done = proc.run(command, timeout_s=_COMPILE_S)
+        with log.open("ab") as file:
+            file.write(done.stderr)
+        if done.status:
+            lines = [line for line in done.complaint.splitlines() if "error" in line.lower()]
+            raise BuildError(
+                f"guest-tests/{self.name} does not compile", lines=tuple(lines[:4]), log=log
+            )
+        return done.text
+
+
+def parse_settings(path: Path) -> Settings:
+    """Read a `settings` file (key=value, # comments); UsageError names the line."""
+    if not path.is_file():
+        return Settings()
+    values: dict[str, str] = {}
+    timeouts_s: dict[str, float] = {}
+    expect_splat: dict[str, str] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        where = f"{path}:{number}"
+        key, equals, value = (part.strip() for part in text.partition("="))
+        test, dot, inner = key.rpartition(".")
+        if not equals:
+            raise UsageError(f"{where}: expected key=value")
+        if dot and inner not in _TEST_KEYS or not dot and key not in _SUITE_KEYS:
+            known = ", ".join([*sorted(_SUITE_KEYS), *(f"TEST.{k}" for k in sorted(_TEST_KEYS))])
+            raise UsageError(f"{where}: unknown key {key}", hint=f"known: {known}")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise UsageError(f"{where}: {key} is one of {', '.join(sorted(_CHOICES[key]))}")
+        if inner == "expect-splat":
+            expect_splat[test] = value
+        elif inner == "timeout" and dot:
+            timeouts_s[test] = _seconds(value, where)
+        else:
+            values[key] = value
+            if key == "timeout":
+                _seconds(value, where)
+    return Settings(
+        timeout_s=float(values.get("timeout", 45)),
+        guest=values.get("guest", "any"),
+        isolation=values.get("isolation", "run"),
+        scratch=values.get("scratch", ""),
+        timeouts_s=timeouts_s,
+        expect_splat=expect_splat,
+    )
+
+
+def _seconds(value: str, where: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise UsageError(f"{where}: {value} is no number of seconds")
+    return seconds

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From how a command ended to what became of the test."""
+
+from harness import ktap
+from harness.model import CommandResult, Loss, Outcome, Result, Splat, Test
+
+SKIP_STATUS = 4  # of kselftest (tools/testing/selftests/kselftest.h: KSFT_SKIP)
+_OUTPUT_MAX = 64 << 10
+
+
+def judge(test: Test, ended: CommandResult, *, kernel: str, boot: int) -> Result:
+    """The verdict on one test.
+
+    What the kernel said of itself comes first, then how the guest or the program ended, then
+    KTAP on its output; without KTAP the exit status decides (0 pass, 4 skip).
+    """
+    text = ended.output.decode(errors="replace")
+    told = ktap.parse(text)
+    outcome, detail = _outcome(test, ended, told)
+    kept = text if len(text) <= _OUTPUT_MAX else text[: _OUTPUT_MAX // 2] + _gap(text)
+    return Result(
+        test=test.name,
+        outcome=outcome,
+        kernel=kernel,
+        boot=boot,
+        duration_s=round(ended.duration_s, 3),
+        detail=detail,
+        output=kept,
+        subtests=told.results,
+        splats=ended.splats,
+    )
+
+
+def _gap(text: str) -> str:
+    half = _OUTPUT_MAX // 2
+    return f"\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+
+
+def _outcome(test: Test, ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome, str]:
+    unexpected = [s for s in ended.splats if not _expected(test, s) and not _forged(s, ended)]
+    fatal = next((s for s in unexpected if s.fatal), None)
+    if fatal is not None:
+        return Outcome.CRASH, f"{fatal.kind}: {fatal.title}"
+    if ended.loss is not None:
+        return _lost(test, ended, ended.loss)
+    if ended.timed_out:
+        return Outcome.TIMEOUT, f"killed after {ended.duration_s:.0f} s{_last_words(ended)}"
+    if unexpected:
+        return Outcome.FAIL, f"{unexpected[0].kind}: {unexpected[0].title}"
+    if test.expect_splat and not any(_expected(test, s) for s in ended.splats):
+        return Outcome.FAIL, f"the kernel did not report {test.expect_splat}"
+    return _by_output(ended, told)
+
+
+def _forged(splat: Splat, ended: CommandResult) -> bool:
+    """A kernel does not survive its panic: where the agent answers after one, a program wrote
+    the text to /dev/kmsg."""
+    return splat.kind in ("panic", "no-init") and ended.loss is None
+
+
+def _expected(test: Test, splat: Splat) -> bool:
+    return bool(test.expect_splat) and test.expect_splat in f"{splat.kind}: {splat.title}"
+
+
+def _lost(test: Test, ended: CommandResult, loss: Loss) -> tuple[Outcome, str]:
+    if ended.splats and not loss.of_host:
+        splat = ended.splats[-1]
+        if _expected(test, splat):
+            return Outcome.PASS, f"{loss}, as expected: {splat.title}"
+        return Outcome.CRASH, f"{loss}: {splat.kind}: {splat.title}"
+    if loss is Loss.SILENT:
+        return Outcome.TIMEOUT, str(loss)
+    if loss.of_host:
+        return Outcome.ERROR, str(loss)
+    return Outcome.CRASH, f"{loss} without a word"
+
+
+def _by_output(ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome, str]:
+    if ended.signal:
+        return Outcome.FAIL, f"killed by signal {ended.signal}{_last_words(ended)}"
+    if not told.seen_ktap:
+        if ended.status == 0:
+            return Outcome.PASS, ""
+        if ended.status == SKIP_STATUS:
+            return Outcome.SKIP, _last_words(ended).removeprefix(": ")
+        return Outcome.FAIL, f"exit status {ended.status}{_last_words(ended)}"
+    if ended.status not in (0, SKIP_STATUS) and not told.outcome.bad:
+        # All lines say ok and the program says otherwise: it did not get to its end.
+        return Outcome.FAIL, f"exit status {ended.status} after KTAP without a failure"
+    return told.outcome, told.detail
+
+
+def _last_words(ended: CommandResult) -> str:
+    lines = ended.output[-2000:].decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {last[:160]}" if last else ""

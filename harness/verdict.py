@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What two results of one test, base and patched, say together. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from harness.errors import ExitCode
+from harness.model import Outcome, Result, Row, Run, Verdict
+
+_GOOD = {Outcome.PASS, Outcome.XFAIL}
+
+
+def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
+    """A result on the base, judged by the series' `fails-on-base` (test or suite/test -> text):
+    xfail when it failed for the stated reason, xpass when it did not fail."""
+    short = result.test.rpartition("/")[2]
+    reason = reasons.get(result.test, reasons.get(short))
+    if reason is None:
+        return result
+    if result.outcome is Outcome.PASS:
+        detail = "passes on the base, though the series says that it needs the series"
+        return replace(result, outcome=Outcome.XPASS, detail=detail)
+    if not result.outcome.bad:
+        return result
+    if reason in result.detail or reason in result.output:
+        return replace(result, outcome=Outcome.XFAIL)
+    detail = f"fails, but not with {reason!r}: {result.detail}"
+    return replace(result, detail=detail)
+
+
+def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
+    """The patched results in their order, each beside the base's of the same test."""
+    before = {result.test: result for result in base}
+    made = []
+    for result in patched:
+        old = before.get(result.test)
+        verdict = None if old is None else compare(old, result)
+        made.append(Row(result=result, base=old, verdict=verdict))
+    return tuple(made)
+
+
+def compare(base: Result, patched: Result) -> Verdict | None:
+    """What the series changed for one test; None where nothing is to be said (both good)."""
+    if Outcome.ERROR in (base.outcome, patched.outcome):
+        return Verdict.UNKNOWN
+    failed_before = base.outcome.bad or base.outcome is Outcome.XFAIL
+    if patched.outcome.bad:
+        if not failed_before:
+            return Verdict.UNKNOWN if base.outcome is Outcome.SKIP else Verdict.NEW
+        same = _signature(base) == _signature(patched)
+        return Verdict.PRE_EXISTING if same else Verdict.CHANGED
+    if failed_before:
+        return Verdict.FIXED if patched.outcome in _GOOD else Verdict.UNKNOWN
+    return None
+
+
+def _signature(result: Result) -> tuple[object, ...]:
+    """How a test failed: by the kernel's words when there were any, else by which subtests."""
+    if result.splats:
+        return tuple(splat.fingerprint for splat in result.splats)
+    outcome = Outcome.FAIL if result.outcome is Outcome.XFAIL else result.outcome
+    return (outcome, *(one.name for one in result.subtests if one.outcome.bad))
+
+
+def exit_code(run: Run, *, new_only: bool = False) -> ExitCode:
+    """The exit status of a finished run (docs/design.md)."""
+    table = run.rows
+    outcomes = [row.result.outcome for row in table]
+    bad = [
+        row
+        for row in table
+        if row.result.outcome.bad and not (new_only and row.verdict is Verdict.PRE_EXISTING)
+    ]
+    if (
+        bad
+        or run.stray
+        or any(row.base is not None and row.base.outcome is Outcome.XPASS for row in table)
+    ):
+        return ExitCode.FAILED
+    if Outcome.ERROR in outcomes:
+        return ExitCode.HOST
+    if not any(outcome is not Outcome.SKIP for outcome in outcomes):
+        return ExitCode.NOTHING_RAN
+    return ExitCode.OK

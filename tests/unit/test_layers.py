@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A room imports only from rooms below it (docs/design.md, "Rooms and layers")."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "harness"
+LAYERS = (
+    ("errors", "model", "signatures", "guard"),
+    ("cache", "proc", "ktap", "splat", "verdict", "project", "series", "kconfig_reason"),
+    ("git", "fetch", "toolchain", "kconfig", "console", "guest.channel", "guest.qmp", "guest"),
+    ("tree", "apply", "slot", "guest.agent", "guest.accel", "guest.vng", "suites"),
+    ("kernel", "suites.guest_tests", "suites.judge"),
+    ("record", "check", "doctor"),
+    ("pipeline", "report", "report.text"),
+    ("terminal",),
+    ("cli",),
+)
+LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def rooms() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [
+                name if name.removeprefix("harness.") in LAYER_OF else str(node.module)
+                for name in inner
+            ]
+        else:
+            continue
+        found |= {name.removeprefix("harness.") for name in names if name.startswith("harness.")}
+    return found
+
+
+@pytest.mark.parametrize("path", rooms(), ids=name_of)
+def test_a_room_imports_only_from_below(path: Path) -> None:
+    own = LAYER_OF[name_of(path)]
+    wrong = {room for room in imported(path) if LAYER_OF[room] >= own}
+    assert not wrong
+
+
+def test_the_test_sees_an_import_upwards(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("def late():\n    from harness import cli\n    import harness.guest.vng\n")
+    assert imported(bad) == {"cli", "guest.vng"}
