@@ -86,12 +86,10 @@ static inline struct timespec time_left(int64_t deadline)
 	};
 }
 
-static void aio_destroy(uintptr_t ctx)
-{
-	io_destroy(ctx);
-}
-
-/* A context that is destroyed, unless it was before, when the case ends. */
+/*
+ * A context, which the end of the process destroys: io_destroy() waits for RCU
+ * grace periods, 40 ms a case, and exit does them all at once.
+ */
 static inline aio_context_t aio_setup(unsigned int nr)
 {
 	aio_context_t ctx = 0;
@@ -102,7 +100,6 @@ static inline aio_context_t aio_setup(unsigned int nr)
 		ktap_fail_errno("io_setup", errno);
 		ktap_leave();
 	}
-	ktap_defer(aio_destroy, ctx);
 	return ctx;
 }
 
@@ -211,9 +208,8 @@ static inline long aio_event_here(aio_context_t ctx, struct iocb *iocb)
  * that can be seen from outside: a cancelled poll is completed by a work item,
  * which is queued behind those that are there, on each CPU in turn.
  */
-static void aio_settle(void)
+static inline void aio_settle(void)
 {
-	/* For as long as the program runs: destroying a context takes a while. */
 	static aio_context_t ctx;
 	static int fds[2];
 	cpu_set_t all, one;

@@ -150,6 +150,18 @@ static inline void ktap_defer_close(int fd)
 	ktap_defer(ktap_close, fd);
 }
 
+/* Close a deferred descriptor already: its number may be another's by the end. */
+static inline void ktap_close_now(int fd)
+{
+	size_t i;
+
+	for (i = 0; i < ktap.nr_deferred; i++)
+		if (ktap.deferred[i].fn == ktap_close &&
+		    ktap.deferred[i].arg == (uintptr_t)fd)
+			ktap.deferred[i].arg = (uintptr_t)-1;
+	close(fd);
+}
+
 static void ktap_run_deferred(void)
 {
 	while (ktap.nr_deferred) {

@@ -17,6 +17,7 @@ LAYERS = (
     ("pipeline", "report", "report.text"),
     ("terminal",),
     ("cli",),
+    ("__main__",),
 )
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

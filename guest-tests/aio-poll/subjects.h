@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Files to race on, for more than one test: see struct subject. */
+#ifndef AIO_POLL_SUBJECTS_H
+#define AIO_POLL_SUBJECTS_H
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include "race.h"
+
+static void subject_put(void *data)
+{
+	struct subject *subject = data;
+
+	put(subject->other);
+}
+
+static void subject_drain(struct subject *subject)
+{
+	drain(subject->fd);
+}
+
+static inline struct subject *pipe_subject(void)
+{
+	static struct subject subject = {
+		.events = POLLIN, .fire = subject_put, .reset = subject_drain,
+	};
+	int fds[2];
+
+	make_pipe(fds);
+	subject.fd = fds[0];
+	subject.other = fds[1];
+	return &subject;
+}
+
+/* @fd can be written to, and then read. */
+static inline struct subject *loop_subject(int fd)
+{
+	static struct subject subject = {
+		.events = POLLIN, .fire = subject_put, .reset = subject_drain,
+	};
+
+	subject.fd = fd;
+	subject.other = fd;
+	return &subject;
+}
+
+static void timer_start(struct subject *subject, int64_t ns)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 },
+	};
+
+	timerfd_settime(subject->other, 0, &when, NULL);
+}
+
+static void timer_stop(struct subject *subject)
+{
+	timer_start(subject, 0);
+	drain(subject->other);
+}
+
+static inline int make_timerfd(void)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	if (fd < 0 && errno == ENOSYS)
+		ktap_skip("no timerfds here: CONFIG_TIMERFD");
+	ASSERT_OK(fd);
+	return keep_fd(fd);
+}
+
+/* Becomes ready by itself, in a hard interrupt: a race with one CPU alone. */
+static inline struct subject *timer_subject(void)
+{
+	static struct subject subject = {
+		.events = POLLIN, .fire_in = timer_start, .reset = timer_stop,
+	};
+
+	subject.fd = subject.other = make_timerfd();
+	return &subject;
+}
+
+static void pty_reset(struct subject *subject)
+{
+	/* What has been written is on its way still. */
+	ready_ms(subject->fd, POLLIN, AIO_EVENT_TIMEOUT_MS);
+	drain(subject->fd);
+}
+
+static inline struct subject *pty_subject(void)
+{
+	static struct subject subject = {
+		.events = POLLIN, .fire = subject_put, .reset = pty_reset,
+	};
+
+	make_pty(&subject.other, &subject.fd);
+	return &subject;
+}
+
+/*
+ * An epoll instance looks at all files on its ready list.  When many got on it
+ * that are not ready any more its ->poll() takes long, and has registered us
+ * before: a wide window for the wake-up that comes meanwhile.
+ */
+#define NR_STALE	200
+
+static void epoll_make_stale(struct subject *subject)
+{
+	put(subject->more);
+	drain(subject->more);
+}
+
+static void epoll_reset(struct subject *subject)
+{
+	drain(subject->other);
+	epoll_make_stale(subject);
+}
+
+static void epoll_watch(int epfd, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	ASSERT_OK(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event));
+}
+
+/* Ready when @watched is, one way or another. */
+static inline struct subject *slow_epoll_subject(int watched)
+{
+	static struct subject subject;
+	int i;
+
+	subject = (struct subject) {
+		.fd = keep_fd(ASSERT_OK(epoll_create1(EPOLL_CLOEXEC))),
+		.events = POLLIN,
+		.other = watched,
+		.more = make_eventfd(0),
+		.fire = subject_put,
+		.reset = epoll_reset,
+	};
+	epoll_watch(subject.fd, watched);
+	for (i = 0; i < NR_STALE; i++)
+		epoll_watch(subject.fd,
+			    keep_fd(ASSERT_OK(fcntl(subject.more, F_DUPFD_CLOEXEC, 0))));
+	epoll_make_stale(&subject);
+	return &subject;
+}
+
+#endif /* AIO_POLL_SUBJECTS_H */

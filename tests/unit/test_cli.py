@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bad input: the code of docs/design.md and one sentence that names the thing and the place."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import cli, doctor
+from harness.errors import ExitCode
+from tests.unit import fakes
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    (root / "kconfigs").mkdir(parents=True)
+    (root / "kconfigs/base.config").write_text("# Help: base\nCONFIG_64BIT=y\n")
+    area = root / "guest-tests/area"
+    area.mkdir(parents=True)
+    (area / "Makefile").write_text("all:\n\ttouch $(OUTPUT)/t\nprint-tests:\n\t@echo t\n")
+    directory = root / "patches/s"
+    directory.mkdir(parents=True)
+    (directory / "series.yaml").write_text("title: x\nsuites: [area]\n")
+    (directory / "series").write_text("one.patch\n")
+    (directory / "one.patch").write_bytes(fakes.patch("line 10", "LINE 10", at=10))
+    monkeypatch.setenv("HARNESS_PROJECT", str(root))
+    return root
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> str:
+    return str(fakes.commit_kernel(tmp_path / "linux"))
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
+    code = cli.main(argv)
+    return code, capsys.readouterr().err
+
+
+def test_a_series_that_does_not_exist(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(capsys, "run", "--series", "nope")
+    assert code == ExitCode.USAGE
+    assert "no series named nope" in said and "there are: s" in said
+
+
+def test_a_tree_path_that_is_no_kernel(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(capsys, "run", "--tree", str(tmp_path))
+    assert code == ExitCode.USAGE
+    assert f"{tmp_path} is no kernel tree" in said
+
+
+def test_no_test_matched(project: Path, kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(capsys, "run", "--series", "s", "--tree", kernel, "--test", "zzz*")
+    assert code == ExitCode.NOTHING_RAN
+    assert "no test matches zzz*" in said and "area/t" in said
+
+
+def test_a_patch_that_does_not_apply(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = fakes.patch("line 10", "LINE 10", at=10).replace(b" line 9\n", b" line x\n")
+    (project / "patches/s/one.patch").write_bytes(wrong)
+    code, said = run(capsys, "run", "--series", "s", "--tree", kernel)
+    assert code == ExitCode.APPLY
+    assert "one.patch does not apply" in said and "fs/aio.c hunk 1" in said
+
+
+def test_a_patch_that_is_already_applied(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "patches/s/series").write_text("one.patch\none.patch\n")
+    code, said = run(capsys, "run", "--series", "s", "--tree", kernel)
+    assert code == ExitCode.APPLY
+    assert "already applied" in said
+
+
+def test_two_fragments_that_disagree(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "kconfigs/a.config").write_text("# Help: a\nCONFIG_AIO=y\n")
+    (project / "kconfigs/b.config").write_text("# Help: b\n# CONFIG_AIO is not set\n")
+    code, said = run(capsys, "run", "--tree", kernel, "--kconfig", "a", "--kconfig", "b")
+    assert code == ExitCode.KCONFIG
+    assert "CONFIG_AIO" in said and "a.config" in said and "b.config" in said
+
+
+def test_a_fragment_that_does_not_exist(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(capsys, "run", "--tree", kernel, "--kconfig", "nope")
+    assert code == ExitCode.USAGE
+    assert "no fragment named nope" in said
+
+
+def test_a_guest_without_processors(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "run", "--cpus", "0")[0] == ExitCode.USAGE
+
+
+def test_json_says_the_same_and_nothing_else(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.main(["run", "--tree", kernel, "--test", "zzz", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["exit"]) == (1, code)
+    assert document["error"] == "no test matches zzz"
+    assert json.loads((Path(document["run_dir"]) / "run.json").read_text()) == document
+    events = (Path(document["run_dir"]) / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in events][0] == "cell"
+
+
+def test_a_full_disk_is_the_hosts_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+
+    monkeypatch.setattr(doctor, "examine", full)
+    code, said = run(capsys, "doctor")
+    assert code == ExitCode.HOST
+    assert "no space left" in said
+
+
+def test_a_bug_of_ours_has_a_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    code, said = run(capsys, "doctor")
+    assert code == ExitCode.BUG
+    assert "bug in harness" in said and "ZeroDivisionError" in said
+
+
+def test_doctor_names_what_is_missing_and_what_mends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "apt-get").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["doctor", "--json"]) == ExitCode.HOST
+    document = json.loads(capsys.readouterr().out)
+    flex = next(check for check in document["checks"] if check["name"] == "flex")
+    assert flex["state"] == "missing"
+    assert flex["mend"].endswith("apt-get install flex")
+
+
+def test_the_series_of_the_project_are_listed(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["series", "list"]) == ExitCode.OK
+    assert capsys.readouterr().out.startswith("s ")

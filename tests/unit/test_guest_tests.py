@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
+import pytest
+
+from harness import proc
+from harness.errors import BuildError, UsageError
+from harness.suites.guest_tests import GuestTests, names, parse_settings
+
+MAKEFILE = "all:\n\tcp good.sh $(OUTPUT)/\nprint-tests:\n\t@echo good.sh\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    area = tmp_path / "guest-tests/area"
+    area.mkdir(parents=True)
+    (tmp_path / "guest-tests/lib").mkdir()
+    (area / "Makefile").write_text(MAKEFILE)
+    (area / "good.sh").write_text("#!/bin/sh\n")
+    (area / "config").write_text("# Help: for a test\nCONFIG_AIO=y\n")
+    (area / "settings").write_text("timeout=20\ngood.sh.timeout=5\n")
+    return tmp_path
+
+
+def test_a_suite_is_planned(root: Path, tmp_path: Path) -> None:
+    suite = GuestTests(root, "area")
+    prepared = suite.prepare(tmp_path / "log")
+    assert names(root) == ("area",)
+    assert [(t.name, t.timeout_s) for t in prepared.tests] == [("area/good.sh", 5.0)]
+    assert prepared.tests[0].argv == ("/run/harness/tests/area/good.sh",)
+    assert (prepared.mounts[0].host / "good.sh").exists()
+    assert suite.fragments[0].name == "guest-tests/area/config"
+
+
+def test_equal_sources_are_compiled_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = GuestTests(root, "area").prepare(tmp_path / "log")
+    monkeypatch.setattr(proc, "spawn", None)
+    assert GuestTests(root, "area").prepare(tmp_path / "log") == first
+
+
+def test_a_changed_library_compiles_again(root: Path, tmp_path: Path) -> None:
+    first = GuestTests(root, "area").prepare(tmp_path / "log")
+    (root / "guest-tests/lib/aio.h").write_text("int x;\n")
+    assert GuestTests(root, "area").prepare(tmp_path / "log") != first
+
+
+def test_a_program_that_does_not_compile_is_told(root: Path, tmp_path: Path) -> None:
+    (root / "guest-tests/area/Makefile").write_text("all:\n\t@echo x.c:1: error: bad >&2; false\n")
+    with pytest.raises(BuildError, match="guest-tests/area does not compile") as caught:
+        GuestTests(root, "area").prepare(tmp_path / "log")
+    assert caught.value.lines[0] == "x.c:1: error: bad"
+
+
+def test_an_unknown_suite_is_named(root: Path) -> None:
+    with pytest.raises(UsageError, match="no suite named aera"):
+        GuestTests(root, "aera")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("timeout=20\ntimeuot=3\n", r"settings:2: unknown key timeuot"),
+        ("timeout=soon\n", r"settings:1: soon is no number of seconds"),
+        ("x.timeout=-1\n", r"settings:1: -1 is no number"),
+        ("x.guest=vng\n", r"unknown key x.guest"),
+        ("guest=qemu\n", r"settings:1: guest is one of any, vng"),
+        ("timeout\n", r"settings:1: expected key=value"),
+    ],
+)
+def test_wrong_settings_are_placed(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "settings").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        parse_settings(tmp_path / "settings")
+
+
+def test_settings_of_a_test_that_is_not_there(root: Path, tmp_path: Path) -> None:
+    (root / "guest-tests/area/settings").write_text("gone.timeout=3\n")
+    with pytest.raises(UsageError, match="there is no test gone"):
+        GuestTests(root, "area").prepare(tmp_path / "log")
+
+
+@pytest.mark.parametrize("name", names(Path(__file__).parents[2]))
+def test_the_shipped_settings_are_well_formed(name: str) -> None:
+    suite = GuestTests(Path(__file__).parents[2], name)
+    assert suite.settings.timeout_s > 0
+    assert all(fragment.text.startswith("# Help: ") for fragment in suite.fragments)

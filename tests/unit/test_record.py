@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from harness.model import Cell, Outcome, Patch, Result, Run, Series, Splat, Stage
+from harness.record import Record, document
+
+
+def open_record(parent: Path) -> Record:
+    return Record(parent, series="a+b", base="6.12", kconfig="base")
+
+
+def test_the_name_says_what_was_run(tmp_path: Path) -> None:
+    with open_record(tmp_path) as record:
+        assert record.path.name.endswith(record.path.name[-4:])
+        assert "-a+b-6.12-base-" in record.path.name
+        assert record.new_boot()[1] == record.path / "boots/001"
+        assert record.new_boot()[0] == 2
+
+
+def test_a_cell_is_recorded_without_its_patches_bytes(tmp_path: Path) -> None:
+    stack = Series(name="s", patches=(Patch(name="p", data=b"\xff"),))
+    with open_record(tmp_path) as record:
+        record.cell(Cell(stack=stack), ["run"])
+    line = json.loads((record.path / "journal.jsonl").read_text())
+    assert line["cell"]["stack"]["patches"][0]["name"] == "p"
+    assert line["argv"] == ["run"]
+
+
+def test_a_recorded_result_survives_a_kill(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from harness.model import Outcome, Result
+        from harness.record import Record
+        record = Record(Path(sys.argv[1]), series="s", base="b", kconfig="k")
+        record.start("s/t", kernel="tip", boot=1)
+        record.result(Result(test="s/t", outcome=Outcome.PASS))
+        record.start("s/u", kernel="tip", boot=1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    assert subprocess.run(command, check=False, env=os.environ).returncode == -signal.SIGKILL
+    journal = next(tmp_path.glob("*/journal.jsonl"))
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [(e["event"], e["test"]) for e in events] == [
+        ("start", "s/t"),
+        ("result", "s/t"),
+        ("start", "s/u"),
+    ]
+    assert events[1]["outcome"] == "pass"
+
+
+def test_the_document_has_the_names_of_the_contract(tmp_path: Path) -> None:
+    splat = Splat(kind="warning", title="WARNING in f")
+    run = Run(
+        directory=tmp_path,
+        series="s",
+        base="6.12",
+        kernel_release="6.12.7",
+        guest="vng",
+        accel="tcg",
+        stages=(Stage(name="tree", duration_s=0.1),),
+        splats=(splat,),
+    )
+    made = json.loads(json.dumps(document(run, 1, "why"), default=str))
+    assert {"schema", "run_dir", "exit", "series", "base", "kernel_release", "guest"} <= set(made)
+    assert {"accel", "stages", "results", "splats", "error"} <= set(made)
+    assert made["splats"][0]["title"] == "WARNING in f"
+    assert Result(test="t", outcome=Outcome.PASS).outcome == "pass"

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
+from harness.errors import ApplyError
+from harness.model import Outcome, Result, Row, Run, Splat, Verdict
+from harness.report.text import render, render_error, rerun_command
+
+OLD = Result(test="aio/pty", outcome=Outcome.XFAIL, detail="io_submit: EINVAL", kernel="base")
+NEW = Result(test="aio/pty", outcome=Outcome.PASS, duration_s=0.25)
+SPLAT = Splat(kind="warning", title="WARNING in f", text=tuple(f"line {n}" for n in range(40)))
+BAD = Result(
+    test="aio/longer-name",
+    outcome=Outcome.FAIL,
+    duration_s=12.5,
+    detail="x" * 300,
+    splats=(SPLAT,),
+)
+RUN = Run(
+    directory=Path("/runs/one"),
+    series="aio-poll",
+    base="6.12",
+    kernel_release="6.12.7",
+    guest="vng",
+    accel="tcg",
+    rows=(Row(result=NEW, base=OLD, verdict=Verdict.FIXED), Row(result=BAD)),
+    unfinished=("aio/later",),
+)
+
+
+def test_the_table_is_aligned_and_says_why() -> None:
+    lines = render(RUN).splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("test "))
+    assert lines[head].split() == ["test", "base", "aio-poll", "time", "verdict"]
+    assert lines[head + 1].split() == ["aio/pty", "xfail", "pass", "0.25", "s", "fixed"]
+    assert lines[head + 2] == "    base: io_submit: EINVAL"
+    assert lines[head + 1].index("pass") == lines[head + 3].index("fail")
+    assert max(len(line) for line in lines) <= 100
+
+
+def test_a_splat_is_shown_with_its_test() -> None:
+    text = render(RUN)
+    assert "warning: WARNING in f (during aio/longer-name)" in text
+    assert "[15 more lines in the console log]" in text
+
+
+def test_colours_only_where_wanted() -> None:
+    assert "\x1b" not in render(RUN)
+    assert "\x1b[31m" in render(RUN, colour=True)
+
+
+def test_the_end_says_what_did_not_run_and_where_all_is() -> None:
+    lines = render(RUN).splitlines()
+    assert "not run: 1 test (aio/later)" in lines
+    assert lines[-2] == "aio-poll on 6.12: 1 pass, 1 fail (1 fixed)"
+    assert lines[-1] == "record: /runs/one"
+
+
+def test_the_rerun_command_replaces_the_tests() -> None:
+    argv = ["run", "--series", "aio-poll", "--test", "aio*", "--test=x", "--base"]
+    assert rerun_command(RUN, argv) == (
+        "harness run --series aio-poll --base --test aio/longer-name --test aio/later"
+    )
+
+
+def test_an_error_for_a_person() -> None:
+    error = ApplyError("it broke", hint="mend it", log=Path("/log"), lines=("one", "two"))
+    assert render_error(error) == "harness: it broke\n  one\n  two\nhint: mend it\nlog: /log\n"

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
+import pytest
+
+from harness import verdict
+from harness.errors import ExitCode
+from harness.model import Outcome, Result, Row, Run, Splat, Subtest, Verdict
+
+PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
+XFAIL, XPASS, ERROR = Outcome.XFAIL, Outcome.XPASS, Outcome.ERROR
+
+
+def result(outcome: Outcome, *, bad: str = "", detail: str = "") -> Result:
+    subtests = (Subtest(name=bad, outcome=FAIL),) if bad else ()
+    return Result(test="s/t", outcome=outcome, subtests=subtests, detail=detail)
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "expected"),
+    [
+        (result(PASS), result(PASS), None),
+        (result(PASS), result(FAIL), Verdict.NEW),
+        (result(FAIL), result(PASS), Verdict.FIXED),
+        (result(XFAIL), result(PASS), Verdict.FIXED),
+        (result(FAIL, bad="a"), result(FAIL, bad="a"), Verdict.PRE_EXISTING),
+        (result(XFAIL, bad="a"), result(FAIL, bad="a"), Verdict.PRE_EXISTING),
+        (result(FAIL, bad="a"), result(FAIL, bad="b"), Verdict.CHANGED),
+        (result(FAIL), result(Outcome.CRASH), Verdict.CHANGED),
+        (result(SKIP), result(FAIL), Verdict.UNKNOWN),
+        (result(FAIL), result(SKIP), Verdict.UNKNOWN),
+        (result(ERROR), result(PASS), Verdict.UNKNOWN),
+    ],
+)
+def test_what_the_series_changed(base: Result, patched: Result, expected: Verdict | None) -> None:
+    assert verdict.compare(base, patched) is expected
+
+
+def test_a_failure_on_the_base_must_have_its_stated_reason() -> None:
+    reasons = {"t": "EINVAL"}
+    right = verdict.expect_failure(result(FAIL, detail="io_submit: EINVAL"), reasons)
+    wrong = verdict.expect_failure(result(FAIL, detail="io_setup: ENOMEM"), reasons)
+    fine = verdict.expect_failure(result(PASS), reasons)
+    assert [one.outcome for one in (right, wrong, fine)] == [XFAIL, FAIL, XPASS]
+    assert "ENOMEM" in wrong.detail and "EINVAL" in wrong.detail
+    assert verdict.expect_failure(result(FAIL), {"other": ""}).outcome is FAIL
+
+
+def run(*rows: Row, stray: tuple[Splat, ...] = ()) -> Run:
+    return Run(
+        directory=Path("/r"),
+        series="s",
+        base="6.12",
+        kernel_release="6.12.7",
+        guest="vng",
+        accel="tcg",
+        rows=rows,
+        stray=stray,
+    )
+
+
+def row(patched: Outcome, base: Outcome | None = None, said: Verdict | None = None) -> Row:
+    return Row(result=result(patched), base=result(base) if base else None, verdict=said)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ((row(PASS), row(SKIP)), ExitCode.OK),
+        ((row(PASS), row(FAIL)), ExitCode.FAILED),
+        ((row(PASS, XFAIL),), ExitCode.OK),
+        ((row(PASS, XPASS),), ExitCode.FAILED),
+        ((row(PASS, FAIL),), ExitCode.OK),
+        ((row(ERROR), row(FAIL)), ExitCode.FAILED),
+        ((row(ERROR), row(PASS)), ExitCode.HOST),
+        ((row(SKIP),), ExitCode.NOTHING_RAN),
+        ((), ExitCode.NOTHING_RAN),
+    ],
+)
+def test_exit_codes(rows: tuple[Row, ...], code: ExitCode) -> None:
+    assert verdict.exit_code(run(*rows)) is code
+
+
+def test_new_only_forgives_what_the_base_shows_alike() -> None:
+    old = row(FAIL, FAIL, Verdict.PRE_EXISTING)
+    assert verdict.exit_code(run(old)) is ExitCode.FAILED
+    assert verdict.exit_code(run(old), new_only=True) is ExitCode.OK
+    assert verdict.exit_code(run(old, row(FAIL, PASS, Verdict.NEW)), new_only=True) == 1
+
+
+def test_a_splat_outside_of_the_tests_is_a_failure() -> None:
+    splat = Splat(kind="warning", title="WARNING in f")
+    assert verdict.exit_code(run(row(PASS), stray=(splat,))) is ExitCode.FAILED

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests that boot a real kernel: 6.12 with the configuration of the shipped aio-poll suite.
+
+They use the user's cache, so that a second run builds nothing.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+RUN_S = 3000.0  # a cold cache builds two kernels
+
+Harness = Callable[..., "tuple[int, Any]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels() -> None:
+    """Build what the tests boot before any of them is timed."""
+    command = ["boot", "--series", "aio-poll", "--", "true"]
+    assert subprocess.run(argv(*command), timeout=RUN_S, check=False).returncode == 0
+
+
+def argv(*words: str) -> list[str]:
+    """The command line of the harness under test."""
+    return [sys.executable, "-m", "harness", *words]
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Harness:
+    """Run a harness command with --json; gives its exit status and its document."""
+
+    def run(*words: str, env: dict[str, str] | None = None) -> tuple[int, Any]:
+        command = argv(*words, "--json", "--output", str(tmp_path / "runs"))
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=RUN_S, check=False, env=env)
+        return done.returncode, json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose only suite is tests/vm/nasty, on the kernel of the shipped suite."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "kconfigs").symlink_to(REPO / "kconfigs")
+    (root / "patches").mkdir()
+    tests = root / "guest-tests"
+    tests.mkdir()
+    (tests / "lib").symlink_to(REPO / "guest-tests/lib")
+    area = tests / "nasty"
+    area.mkdir()
+    for file in (REPO / "tests/vm/nasty").iterdir():
+        (area / file.name).symlink_to(file)
+    (area / "config").symlink_to(REPO / "guest-tests/aio-poll/config")
+    return root

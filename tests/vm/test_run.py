@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import series
+from tests.vm.conftest import REPO, Harness, argv
+
+GONE_S = 2.0
+
+
+def project(root: Path) -> dict[str, str]:
+    """The environment that makes `root` the project."""
+    return {**os.environ, "HARNESS_PROJECT": str(root)}
+
+
+def processes_below(marker: str) -> list[str]:
+    """Command lines of living processes that name `marker`, our own apart."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if marker in command:
+            found.append(command[:200])
+    return found
+
+
+def test_the_shipped_series_mends_what_it_says(harness: Harness) -> None:
+    code, run = harness("run", "--series", "aio-poll", "--base")
+    shipped = series.load(REPO, "aio-poll")
+    outcomes = {r["test"]: (r["base_outcome"], r["outcome"]) for r in run["results"]}
+    assert code == 0, json.dumps(run["results"], indent=1)
+    assert {outcome for _, outcome in outcomes.values()} == {"pass"}
+    mended = {name.rpartition("/")[2] for name, (base, _) in outcomes.items() if base == "xfail"}
+    assert mended == set(shipped.fails_on_base)
+    assert not run["splats"]
+
+
+def test_every_evil_costs_one_test(harness: Harness, nasty: Path) -> None:
+    code, run = harness(
+        "run", "--suite", "nasty", env={**os.environ, "HARNESS_PROJECT": str(nasty)}
+    )
+    found = {r["test"].partition("/")[2]: (r["outcome"], r["detail"]) for r in run["results"]}
+    assert code == 1
+    for number in range(1, 7):
+        assert found[f"good-{number}.sh"] == ("pass", "")
+    assert found["child.sh"] == ("pass", "")
+    assert found["flood"] == ("pass", "")
+    assert found["exit-255.sh"] == ("fail", "exit status 255")
+    assert found["hang.sh"][0] == "timeout"
+    assert found["wedge.sh"] == ("timeout", "the guest stopped answering")
+    assert found["kill-agent.sh"] == ("error", "the agent in the guest died")
+    assert found["reboot-now"] == ("crash", "the guest restarted without a word")
+    assert found["forge"] == ("fail", "exit status 1 after KTAP without a failure")
+    assert found["panic.sh"][0] == "crash"
+    assert "sysrq triggered crash" in found["panic.sh"][1]
+    flood = next(r for r in run["results"] if r["test"] == "nasty/flood")
+    log = Path(run["run_dir"]) / f"boots/{flood['boot']:03}/console.log"
+    assert log.read_bytes().count(b"flood ") == 20000
+
+
+def events_of(parent: Path) -> list[dict[str, Any]]:
+    """The journal of the one run directory below `parent`, as far as it is written."""
+    text = "".join(file.read_text() for file in parent.glob("*/journal.jsonl"))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_killed_harness_leaves_results_and_nothing_running(tmp_path: Path, nasty: Path) -> None:
+    command = argv("run", "--suite", "nasty", "--output", str(tmp_path))
+    globs = ["--test", "good-1.sh", "--test", "hang.sh"]
+    with subprocess.Popen([*command, *globs], env=project(nasty)) as popen:
+        deadline = time.monotonic() + 120
+        while not any(e["event"] == "start" and "hang" in e["test"] for e in events_of(tmp_path)):
+            assert time.monotonic() < deadline and popen.poll() is None
+            time.sleep(0.05)
+        run_dir = next(tmp_path.iterdir())
+        assert processes_below(run_dir.name)  # QEMU: its virtme_chdir names the run
+        popen.send_signal(signal.SIGKILL)
+        popen.wait()
+    deadline = time.monotonic() + GONE_S
+    while (left := processes_below(run_dir.name)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
+    assert [e["outcome"] for e in events_of(tmp_path) if e["event"] == "result"] == ["pass"]
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 42", 42), ("kill -9 $$", 137)])
+def test_boot_passes_output_and_status_through(script: str, status: int) -> None:
+    command = argv("boot", "--series", "aio-poll", "--", "sh", "-c", f"printf 'a\\0b'; {script}")
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=300, check=False)
+    assert (done.stdout, done.returncode) == (b"a\0b", status)
+
+
+def test_two_runs_at_once_are_both_right(tmp_path: Path, nasty: Path) -> None:
+    both = [
+        subprocess.Popen(
+            argv("run", "--suite", "nasty", "--test", glob, "--json", "--output", str(tmp_path)),
+            env=project(nasty),
+            stdout=subprocess.PIPE,
+        )
+        for glob in ("good-*.sh", "exit-255.sh")
+    ]
+    documents = [json.loads(popen.communicate(timeout=300)[0]) for popen in both]
+    assert [popen.returncode for popen in both] == [0, 1]
+    assert [len(document["results"]) for document in documents] == [6, 1]
+    assert documents[0]["run_dir"] != documents[1]["run_dir"]
