@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from harness import cache, project
-from harness.errors import ExitCode, HarnessError, UsageError
+from harness.errors import ExitCode, HarnessError, HostError, UsageError
 from harness.model import SCHEMA, Cell, Command, GuestSpec, Mount, Series
 from harness.report import text
 
@@ -45,13 +45,18 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            from harness import proc
+        from harness import proc
 
-            return _complain(proc.disk_full(str(error.filename or "write")))
+        place = str(error.filename or "a file")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _complain(proc.disk_full(place))
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return _complain(HostError(f"{place}: {error.strerror}"))
         return _bug()
     except Exception:  # noqa: BLE001 (the last resort: a bug of ours has its own exit code)
         return _bug()
+    finally:
+        logging.getLogger("harness").handlers.clear()
 
 
 def _complain(error: HarnessError) -> int:

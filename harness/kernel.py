@@ -139,7 +139,7 @@ class _Build:
     def make(self, build_log: Path, progress: Progress) -> None:
         """Build bzImage, all of make's output to `build_log`."""
         fresh = not (self._objects / "vmlinux").exists()
-        expected = int(cache.read_json(self._sizes) or 0) if fresh else None
+        expected = self._expected() if fresh else None
         command = self._command("bzImage")
         count = 0
         with (
@@ -161,6 +161,13 @@ class _Build:
             raise self._failure(text, build_log, status)
         if fresh:
             cache.write_json(self._sizes, count)
+
+    def _expected(self) -> int:
+        """Objects that a build from nothing makes: as many as the last one of this configuration
+        did, or of another one."""
+        others = sorted(self._sizes.parent.glob("*"), key=lambda p: p.stat().st_mtime, reverse=True)
+        counts = (cache.read_json(path) for path in (self._sizes, *others))
+        return next((int(count) for count in counts if count), 0)
 
     def _failure(self, text: str, build_log: Path, status: int | None) -> Exception:
         if "No space left on device" in text:

@@ -218,14 +218,15 @@ class Subtest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
-    guest and is scaled by the guest's measured slowness; `isolated` wants a boot for itself."""
+    guest and is scaled by the guest's measured slowness; `isolation` (test, suite,
+    run) says with whom it may share a boot."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
     expect_splat: str = ""
-    isolated: bool = False
+    isolation: str = "run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

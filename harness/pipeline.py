@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import kconfig, kernel, tree, verdict
+from harness import kconfig, kernel, proc, tree, verdict
 from harness.errors import GuestLostError, NothingRanError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -35,6 +35,7 @@ from harness.suites import Prepared
 from harness.suites.guest_tests import GuestTests, names
 from harness.suites.judge import judge
 
+_TOOLS = ("git", "make", "gcc", "flex", "bison", "bc", "qemu-system-x86_64", "vng")
 _REBOOTS = 2  # attempts to bring a guest back after a crash
 _RETRIES = 2  # of a test before which the guest was lost
 
@@ -116,6 +117,8 @@ class CellRun:
 
     def _prepare(self) -> list[Prepared]:
         """What costs little and finds most mistakes: the tree, the suites, the fragments."""
+        for tool in _TOOLS:
+            proc.find(tool)
         with self._stage("tree") as said:
             self._base = tree.resolve(self._tree_name())
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
@@ -202,7 +205,9 @@ class CellRun:
                         break
                     test, retries = left.pop(0), 0
                     results.append(self._judge(test, ended, label, boot))
-                    if guest.loss is not None or test.isolated or _wedged(results[-1]):
+                    if guest.loss is not None or _wedged(results[-1]):
+                        break
+                    if left and not _may_share(test, left[0]):
                         break
                 self._stray.setdefault(label, []).extend(guest.stray_splats())
 
@@ -331,6 +336,13 @@ def _select(prepared: Sequence[Prepared], globs: Sequence[str]) -> tuple[Test, .
             hint=f"there are {len(every)}: {shown}{', ...' if len(every) > 6 else ''}",
         )
     return chosen
+
+
+def _may_share(one: Test, other: Test) -> bool:
+    """Two tests may run in one boot."""
+    wishes = {one.isolation, other.isolation}
+    suites = {test.name.partition("/")[0] for test in (one, other)}
+    return "test" not in wishes and (len(suites) == 1 or "suite" not in wishes)
 
 
 def _wedged(result: Result) -> bool:

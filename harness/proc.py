@@ -40,13 +40,20 @@ class Completed:
 
 def find(tool: str) -> str:
     """Absolute path of `tool`; HostError when it is not installed."""
-    path = which(tool)
+    path = which(tool, path=_environment()["PATH"])
     if path is None:
         raise HostError(
             f"{tool} is not installed",
             hint="ci/bootstrap installs what is missing; `harness doctor` lists it",
         )
     return path
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the programs of our virtual environment (vng) even where it is not activated."""
+    own = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": path if own in path.split(":") else f"{path}:{own}"}
 
 
 def guarded(argv: Sequence[str], life: int) -> list[str]:
@@ -139,7 +146,7 @@ def spawn(
         popen = subprocess.Popen(
             guarded(command, theirs),
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**_environment(), **(env or {})},
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -21,8 +21,8 @@ static void timer_expires_during_cancel(void)
 
 static void timer_stop_and_make_stale(struct subject *subject)
 {
-	timer_stop(subject);
-	epoll_make_stale(subject);
+	timer_stop(subject->other);
+	make_stale(subject->more);
 }
 
 /* The interrupt comes while ->poll() is at work, most of the time. */
@@ -31,7 +31,7 @@ static void timer_expires_while_epoll_looks(void)
 	struct subject *subject = slow_epoll_subject(make_timerfd());
 
 	subject->fire = NULL;
-	subject->fire_in = timer_start;
+	subject->fire_in = timer_fire_in;
 	subject->reset = timer_stop_and_make_stale;
 	race_submit(subject);
 }

@@ -56,23 +56,6 @@ static void room_comes_while_it_looks(void)
 	EXPECT_NO_EVENT(batch.ctx);
 }
 
-static atomic_bool woken_in_vain;
-static int64_t second_delay_ns;
-
-/* Wake in vain, and leave the worker much to look at; then wake in earnest. */
-static void wake_twice(void *data)
-{
-	struct subject *subject = data;
-	int64_t until;
-
-	epoll_make_stale(subject);
-	woken_in_vain = true;
-	until = now_ns() + second_delay_ns;
-	while (now_ns() < until)
-		;
-	put(subject->other);
-}
-
 static void set_policy(uintptr_t policy)
 {
 	struct sched_param param = {
@@ -84,41 +67,39 @@ static void set_policy(uintptr_t policy)
 }
 
 /*
- * The first wake-up meets the submitter and sends the request to the worker; the
- * second one is to meet the worker while it looks.  The worker runs on this CPU:
- * with real-time priority we keep it from starting before there is nothing to
- * see for it.
+ * One timer expires while io_submit() looks at the epoll instance, which sends
+ * the request to the worker; the other one is to expire while the worker looks,
+ * and is the one to be told of.  All on one CPU: with real-time priority we keep
+ * the worker from starting before the first timer is read, and before there are
+ * many files for it to look at.
  */
 static void epoll_takes_long_to_look_again(void)
 {
-	struct subject *subject = slow_epoll_subject(make_eventfd(0));
+	int first = make_timerfd(), second = make_timerfd(), many;
+	struct subject *subject = slow_epoll_subject(second);
+	struct stress stress = stress_begin(200);
+	int64_t began, span_ns = 20000;
 	aio_context_t ctx = aio_setup(1);
 	struct iocb iocb;
-	struct race race;
-	int64_t deadline;
 
-	subject->fire = wake_twice;
-	race = race_begin(subject, 100);
+	epoll_watch(subject->fd, first);
+	many = epoll_watch_many(subject->fd);
 	set_policy(SCHED_FIFO);
 	ktap_defer(set_policy, SCHED_OTHER);
-	while (stress_goes_on(&race.stress)) {
-		woken_in_vain = false;
-		second_delay_ns = race.span_ns * (race.stress.round * 11 % 32) / 16;
-		race_go(&race);
+	while (stress_goes_on(&stress)) {
+		timer_start(first, 1 + stress_delay_ns(&stress, span_ns));
+		began = now_ns();
 		aio_poll(ctx, &iocb, subject->fd, POLLIN);
-		race.span_ns += (now_ns() - race.began - race.span_ns) / 8;
-		/* Not for ever: with one CPU it waits for us to sleep. */
-		deadline = now_ns() + 10 * race.span_ns;
-		while (!woken_in_vain && now_ns() < deadline)
-			;
+		span_ns += (now_ns() - began - span_ns) / 8;
+		timer_stop(first);
+		make_stale(many);
+		timer_start(second, 1 + span_ns * (stress.round * 11 % 32) / 12);
 		EXPECT_EVENT(ctx, &iocb, POLLIN, POLLHUP | POLLERR);
-		KTAP_HERE("waiting for the racing thread");
-		while (race.racer->done != race.racer->go)
-			usleep(10);
+		timer_stop(second);
 		EXPECT_EQ(aio_pending_events(ctx), 0);
-		if (!race_round_ok(&race))
-			return;
-		subject->reset(subject);
+		if (ktap.case_failed)
+			break;
+		make_stale(subject->more);
 	}
 	EXPECT_NO_EVENT(ctx);
 }

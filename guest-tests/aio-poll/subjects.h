@@ -14,7 +14,7 @@ static void subject_put(void *data)
 	put(subject->other);
 }
 
-static void subject_drain(struct subject *subject)
+static inline void subject_drain(struct subject *subject)
 {
 	drain(subject->fd);
 }
@@ -44,19 +44,19 @@ static inline struct subject *loop_subject(int fd)
 	return &subject;
 }
 
-static void timer_start(struct subject *subject, int64_t ns)
+static inline void timer_start(int fd, int64_t ns)
 {
 	struct itimerspec when = {
 		.it_value = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 },
 	};
 
-	timerfd_settime(subject->other, 0, &when, NULL);
+	timerfd_settime(fd, 0, &when, NULL);
 }
 
-static void timer_stop(struct subject *subject)
+static inline void timer_stop(int fd)
 {
-	timer_start(subject, 0);
-	drain(subject->other);
+	timer_start(fd, 0);
+	drain(fd);
 }
 
 static inline int make_timerfd(void)
@@ -69,18 +69,28 @@ static inline int make_timerfd(void)
 	return keep_fd(fd);
 }
 
+static inline void timer_fire_in(struct subject *subject, int64_t ns)
+{
+	timer_start(subject->other, ns);
+}
+
+static inline void timer_reset(struct subject *subject)
+{
+	timer_stop(subject->other);
+}
+
 /* Becomes ready by itself, in a hard interrupt: a race with one CPU alone. */
 static inline struct subject *timer_subject(void)
 {
 	static struct subject subject = {
-		.events = POLLIN, .fire_in = timer_start, .reset = timer_stop,
+		.events = POLLIN, .fire_in = timer_fire_in, .reset = timer_reset,
 	};
 
 	subject.fd = subject.other = make_timerfd();
 	return &subject;
 }
 
-static void pty_reset(struct subject *subject)
+static inline void pty_reset(struct subject *subject)
 {
 	/* What has been written is on its way still. */
 	ready_ms(subject->fd, POLLIN, AIO_EVENT_TIMEOUT_MS);
@@ -104,44 +114,50 @@ static inline struct subject *pty_subject(void)
  */
 #define NR_STALE	200
 
-static void epoll_make_stale(struct subject *subject)
+static void make_stale(int fd)
 {
-	put(subject->more);
-	drain(subject->more);
+	put(fd);
+	drain(fd);
 }
 
 static void epoll_reset(struct subject *subject)
 {
 	drain(subject->other);
-	epoll_make_stale(subject);
+	make_stale(subject->more);
 }
 
-static void epoll_watch(int epfd, int fd)
+static inline void epoll_watch(int epfd, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 
 	ASSERT_OK(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event));
 }
 
-/* Ready when @watched is, one way or another. */
+/* An eventfd for make_stale(), which is many files to @epfd. */
+static inline int epoll_watch_many(int epfd)
+{
+	int i, fd = make_eventfd(0);
+
+	for (i = 0; i < NR_STALE; i++)
+		epoll_watch(epfd, keep_fd(ASSERT_OK(fcntl(fd, F_DUPFD_CLOEXEC, 0))));
+	return fd;
+}
+
+/* Ready when @watched is. */
 static inline struct subject *slow_epoll_subject(int watched)
 {
 	static struct subject subject;
-	int i;
 
 	subject = (struct subject) {
 		.fd = keep_fd(ASSERT_OK(epoll_create1(EPOLL_CLOEXEC))),
 		.events = POLLIN,
 		.other = watched,
-		.more = make_eventfd(0),
 		.fire = subject_put,
 		.reset = epoll_reset,
 	};
 	epoll_watch(subject.fd, watched);
-	for (i = 0; i < NR_STALE; i++)
-		epoll_watch(subject.fd,
-			    keep_fd(ASSERT_OK(fcntl(subject.more, F_DUPFD_CLOEXEC, 0))));
-	epoll_make_stale(&subject);
+	subject.more = epoll_watch_many(subject.fd);
+	make_stale(subject.more);
 	return &subject;
 }
 

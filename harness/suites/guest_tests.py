@@ -77,7 +77,7 @@ class GuestTests:
                     cwd=directory,
                     timeout_s=settings.timeouts_s.get(test, settings.timeout_s),
                     expect_splat=settings.expect_splat.get(test, ""),
-                    isolated=settings.isolation == "test",
+                    isolation=settings.isolation,
                 )
                 for test in listed
             ),
