@@ -91,4 +91,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(file_that_can_not_wait),
 	KTAP_CASE(result_descriptor_that_is_none),
 };
+
 KTAP_MAIN(cases)

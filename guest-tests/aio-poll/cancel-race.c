@@ -58,4 +58,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(eventfd_counts),
 	KTAP_CASE(socket_wakes_in_vain),
 };
+
 KTAP_MAIN(cases)

@@ -94,4 +94,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(completed_poll_is_refused),
 	KTAP_CASE(others_of_the_file_go_on),
 };
+
 KTAP_MAIN(cases)

@@ -80,4 +80,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(events_nobody_fetched),
 	KTAP_CASE(data_comes_meanwhile),
 };
+
 KTAP_MAIN(cases)

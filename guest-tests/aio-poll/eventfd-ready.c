@@ -67,4 +67,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(both_at_once_is_one_event),
 	KTAP_CASE(timer_wakes_from_its_interrupt),
 };
+
 KTAP_MAIN(cases)

@@ -87,4 +87,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(child_is_killed),
 	KTAP_CASE(child_exits_while_data_comes),
 };
+
 KTAP_MAIN(cases)

@@ -82,4 +82,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(data_and_hangup_together),
 	KTAP_CASE(peer_socket_closes),
 };
+
 KTAP_MAIN(cases)

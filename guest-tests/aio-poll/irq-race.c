@@ -41,4 +41,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(timer_expires_during_cancel),
 	KTAP_CASE(timer_expires_while_epoll_looks),
 };
+
 KTAP_MAIN(cases)

@@ -99,4 +99,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(a_bad_one_ends_the_submit),
 	KTAP_CASE(events_wait_for_whoever_asks_later),
 };
+
 KTAP_MAIN(cases)

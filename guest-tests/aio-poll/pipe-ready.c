@@ -93,4 +93,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(other_events_do_not_complete_it),
 	KTAP_CASE(polled_again_and_again),
 };
+
 KTAP_MAIN(cases)

@@ -68,4 +68,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(pty_with_room),
 	KTAP_CASE(fifo_with_data_or_room),
 };
+
 KTAP_MAIN(cases)

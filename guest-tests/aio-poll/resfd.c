@@ -135,4 +135,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(polled_epoll_watches_the_eventfd),
 	KTAP_CASE(two_eventfds_in_a_circle),
 };
+
 KTAP_MAIN(cases)

@@ -108,4 +108,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(room_comes_while_it_looks),
 	KTAP_CASE(epoll_takes_long_to_look_again),
 };
+
 KTAP_MAIN(cases)

@@ -107,4 +107,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(task_exits),
 	KTAP_CASE(task_exits_with_the_polls_busy),
 };
+
 KTAP_MAIN(cases)

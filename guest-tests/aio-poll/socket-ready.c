@@ -107,4 +107,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(dgram_waits_for_room_at_its_peer),
 	KTAP_CASE(tcp_from_connection_to_end),
 };
+
 KTAP_MAIN(cases)

@@ -4,6 +4,7 @@
 #define AIO_POLL_SUBJECTS_H
 
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include "race.h"
 
@@ -112,7 +113,7 @@ static inline struct subject *pty_subject(void)
  * that are not ready any more its ->poll() takes long, and has registered us
  * before: a wide window for the wake-up that comes meanwhile.
  */
-#define NR_STALE	200
+#define NR_STALE	800
 
 static void make_stale(int fd)
 {
@@ -136,8 +137,11 @@ static inline void epoll_watch(int epfd, int fd)
 /* An eventfd for make_stale(), which is many files to @epfd. */
 static inline int epoll_watch_many(int epfd)
 {
+	struct rlimit files = { .rlim_cur = 4 * NR_STALE, .rlim_max = 4 * NR_STALE };
 	int i, fd = make_eventfd(0);
 
+	/* Most shells leave us 1024. */
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &files));
 	for (i = 0; i < NR_STALE; i++)
 		epoll_watch(epfd, keep_fd(ASSERT_OK(fcntl(fd, F_DUPFD_CLOEXEC, 0))));
 	return fd;

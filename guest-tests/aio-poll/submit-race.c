@@ -30,4 +30,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(eventfd_counts),
 	KTAP_CASE(epoll_takes_long_to_look),
 };
+
 KTAP_MAIN(cases)

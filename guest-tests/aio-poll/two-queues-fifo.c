@@ -85,4 +85,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(cancelled_once),
 	KTAP_CASE(cancelled_after_close),
 };
+
 KTAP_MAIN(cases)

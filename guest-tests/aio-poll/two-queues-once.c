@@ -97,4 +97,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(room_then_input),
 	KTAP_CASE(both_from_two_threads),
 };
+
 KTAP_MAIN(cases)

@@ -126,4 +126,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(master_is_told_when_the_slave_closes),
 	KTAP_CASE(slave_is_told_when_the_master_closes),
 };
+
 KTAP_MAIN(cases)

@@ -39,4 +39,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(pty_gets_input_during_cancel),
 	KTAP_CASE(fifo_gets_data_during_destroy),
 };
+
 KTAP_MAIN(cases)

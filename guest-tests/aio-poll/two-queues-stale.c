@@ -122,4 +122,5 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(after_exit),
 	KTAP_CASE(after_the_other_side_hung_up),
 };
+
 KTAP_MAIN(cases)

@@ -49,7 +49,7 @@
 /* What one case may take before it counts as hung; settings' timeout= is more. */
 #define KTAP_CASE_TIMEOUT_S	10
 
-#define KTAP_MAX_DEFERRED	1024
+#define KTAP_MAX_DEFERRED	4096
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

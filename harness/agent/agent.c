@@ -55,6 +55,7 @@ enum frame_type {
 	F_HELLO = 16,	/* text: version, kernel release, calibration in us */
 	F_OUTPUT = 17,	/* bytes */
 	F_EXIT = 18,	/* struct exit_report */
+	F_DIED = 19,	/* the agent itself was killed; nothing: its guardian says so */
 };
 
 enum exit_flags {
@@ -275,12 +276,23 @@ static int kill_leftovers(pid_t session)
 	return total;
 }
 
+static void set_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, score, strlen(score)) < 0)
+		dprintf(2, "harness agent: oom_score_adj: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static void run_child(int out, const char *cwd, char **argv, char **envp)
 {
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
 	setsid();
+	set_oom_score("0");
 	dup2(null, 0);
 	dup2(out, 1);
 	dup2(out, 2);
@@ -504,6 +516,25 @@ static bool serve_port(void)
 	return good;
 }
 
+/*
+ * The agent proper is our child: should a test or the OOM killer end it, we
+ * tell the host, which else sees only a guest that powers itself off.
+ */
+static void guard_agent(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		return;
+	signal(SIGPIPE, SIG_IGN);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	send_frame(F_DIED, 0, NULL, 0);
+	exit(1);
+}
+
 static void say_hello(void)
 {
 	struct utsname uts;
@@ -530,6 +561,8 @@ int main(int argc, char **argv)
 	if (port < 0)
 		die("no virtio-serial port named " PORT_NAME);
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	set_oom_score("-1000");
+	guard_agent();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&mask);

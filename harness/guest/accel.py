@@ -96,6 +96,6 @@ def _fault(image: Path) -> str:
             if not chunk:
                 break
     if b"Linux version" not in text:
-        last = text.decode(errors="replace").strip().splitlines()
-        return last[-1][:120] if last else "QEMU ended at once"
+        last = text.decode(errors="replace").strip().rpartition("\n")[2]
+        return f'QEMU ended with "{last.rpartition("/")[2][:60]}"' if last else "QEMU ended at once"
     return ""

@@ -26,6 +26,7 @@ class Kind(IntEnum):
     HELLO = 16
     OUTPUT = 17
     EXIT = 18
+    DIED = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,17 +42,18 @@ class QmpEvents:
         data = message.get("data", {})
         match message.get("event"):
             case "SHUTDOWN":
-                self._lose(_SHUTDOWN.get(str(data.get("reason")), Loss.QEMU))
+                self.lose(_SHUTDOWN.get(str(data.get("reason")), Loss.QEMU))
             case "RESET":
-                self._lose(Loss.RESTART)
+                self.lose(Loss.RESTART)
             case "STOP":
-                self._lose(Loss.KVM)  # nobody else stops a guest of ours
+                self.lose(Loss.KVM)  # nobody else stops a guest of ours
             case "VSERPORT_CHANGE" if data.get("id") == self._port_id:
                 if data.get("open"):
                     self._port_was_open = True
                 elif self._port_was_open:
-                    self._lose(Loss.AGENT)
+                    self.lose(Loss.AGENT)
 
-    def _lose(self, loss: Loss) -> None:
+    def lose(self, loss: Loss) -> None:
+        """The guest is lost, by QEMU's word or another's; the first reason stays."""
         if self.loss is None:
             self.loss = loss

@@ -27,7 +27,7 @@ from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount
 
 AGENT_DIR = "/run/harness/agent"
 _OUTPUT_MAX = 4 << 20
-_GRACE_S = 5.0  # for the agent to answer after a deadline of its own, at native speed
+_GRACE_S = 10.0  # for the agent to answer after a deadline of its own
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
 _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
@@ -139,7 +139,7 @@ class VngGuest:
         frame = channel.pack_exec(
             self._ident, command, nonce=self._nonce, timeout_s=command.timeout_s
         )
-        deadline = started + command.timeout_s + _GRACE_S * self.slowness
+        deadline = started + command.timeout_s + _GRACE_S
         output, dropped = bytearray(), 0
         end: channel.Exit | None = None
         if self._send(frame):
@@ -226,7 +226,11 @@ class VngGuest:
     def _read_agent(self) -> None:
         chunk = _receive(self._agent)
         if chunk:
-            self._frames += self._reader.feed(chunk)
+            for frame in self._reader.feed(chunk):
+                if frame.kind == channel.Kind.DIED:
+                    self._qmp.lose(Loss.AGENT)
+                else:
+                    self._frames.append(frame)
         else:
             self._selector.unregister(self._agent)
             self._gone_at = time.monotonic() + _LAST_WORDS_S
