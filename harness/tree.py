@@ -161,7 +161,9 @@ def _from_tarball(name: str, tarball: Path) -> Base:
         with tempfile.TemporaryDirectory(prefix="unpack-", dir=cache.root()) as scratch:
             log.info("unpacking %s", tarball)
             done = proc.run(["tar", "-xf", str(tarball), "-C", scratch], timeout_s=_IMPORT_S)
-            proc.check(done, f"cannot unpack {tarball}")
+            if done.status:
+                last = tuple(done.complaint.splitlines()[-3:])
+                raise UsageError(f"tree {name}: tar cannot unpack {tarball}", lines=last)
             inside = list(Path(scratch).iterdir())
             top = inside[0] if len(inside) == 1 and inside[0].is_dir() else Path(scratch)
             commit = _commit_files(name, mirror, top, Path(scratch) / ".index")

@@ -46,7 +46,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
         yield from (f"  {warning}" for warning in run.warnings[:10])
-    if run.unfinished:
+    if run.unfinished and run.rows:
         yield ""
         count = len(run.unfinished)
         names = ", ".join(run.unfinished[:5]) + (", ..." if count > 5 else "")
