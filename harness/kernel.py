@@ -201,7 +201,10 @@ class _Build:
         )
 
     def _relative(self, line: str) -> str:
-        return line.replace(f"{self._slot.source}/", "")
+        """Paths as the tree has them; ccache makes the compiler say them relative to O=."""
+        for prefix in (str(self._slot.source), os.path.relpath(self._slot.source, self._objects)):
+            line = line.replace(f"{prefix}/", "")
+        return line
 
     def _warnings(self, text: str) -> tuple[str, ...]:
         """Compiler warnings in the files that the series touches, as `file:line: text`."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a build says, on a tree whose Makefile does what a kernel's does, in no time."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import kernel, tree
+from harness.errors import BuildError, KconfigError
+from harness.model import Fragment, Kernel, Patch, Series
+from tests.unit import fakes
+
+# tinyconfig, olddefconfig and bzImage as a kernel's Makefile has them; the sources lie where the
+# compiler of a real build names them from O=, which is what ccache makes of absolute paths.
+MAKEFILE = (
+    fakes.MAKEFILE
+    + """
+tinyconfig:
+\t@touch $(O)/.config
+olddefconfig:
+\t@sed -i /CONFIG_DROPPED/d $(O)/.config
+bzImage:
+\t@mkdir -p $(O)/arch/x86/boot $(O)/include/config
+\t@echo '  CC      fs/aio.o'
+\t@cd $(O) && gcc -Wall -c ../../tree/fs/aio.c -o aio.o
+\t@touch $(O)/vmlinux $(O)/arch/x86/boot/bzImage
+\t@echo 6.12.7 > $(O)/include/config/kernel.release
+"""
+)
+GOOD = "int first;\n\nint second;\n"
+
+
+def build(tmp_path: Path, new: str, fragment: str = "CONFIG_AIO=y\n") -> Kernel:
+    """Build a tree with a one-line patch of fs/aio.c that says `new`."""
+    linux = fakes.commit_kernel(tmp_path / "linux")
+    (linux / "Makefile").write_text(MAKEFILE)
+    (linux / "fs/aio.c").write_text(GOOD)
+    fakes.git(linux, "commit", "-q", "-am", "builds")
+    diff = (
+        f"--- a/fs/aio.c\n+++ b/fs/aio.c\n@@ -1,3 +1,3 @@\n int first;\n-\n+{new}\n int second;\n"
+    )
+    stack = Series(name="s", patches=(Patch(name="0001-x.patch", data=diff.encode()),))
+    return kernel.find_or_build(
+        tree.resolve(str(linux)),
+        stack,
+        (Fragment(name="base", text=fragment),),
+        build_log=tmp_path / "build.log",
+        progress=lambda done, expected, what: None,
+    )
+
+
+@pytest.fixture(params=["relative", "absolute"], autouse=True)
+def _paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compilers name the sources relative to O= (under ccache) or absolutely."""
+    if request.param == "absolute":
+        text = MAKEFILE.replace("../../tree/fs/aio.c", "$(CURDIR)/fs/aio.c")
+        monkeypatch.setitem(globals(), "MAKEFILE", text)
+
+
+def test_a_kernel_is_built_and_found_again(tmp_path: Path) -> None:
+    first = build(tmp_path, "int third;")
+    assert (first.release, first.cached, first.warnings) == ("6.12.7", False, ())
+    shutil.rmtree(tmp_path / "linux")
+    assert build(tmp_path, "int third;").cached
+
+
+def test_the_first_error_names_the_patch_that_touches_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="fs/aio.c is touched by 0001-x.patch") as caught:
+        build(tmp_path, "int third")
+    assert caught.value.lines[0].startswith("fs/aio.c:")
+    assert "error: " in caught.value.lines[0]
+    assert caught.value.log == tmp_path / "build.log"
+
+
+def test_warnings_in_the_files_of_the_series_are_kept(tmp_path: Path) -> None:
+    (warning,) = build(tmp_path, "static int unused;").warnings
+    assert warning.startswith("fs/aio.c:2:") and "unused" in warning
+
+
+def test_a_symbol_that_does_not_survive_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KconfigError, match="CONFIG_DROPPED: base asks for y, .* says n"):
+        build(tmp_path, "int third;", fragment="CONFIG_AIO=y\nCONFIG_DROPPED=y\n")
