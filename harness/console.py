@@ -138,7 +138,9 @@ class _Spawn(pexpect.spawn):
 
     def __init__(self, command: list[str], keep: int, size: tuple[int, int]) -> None:
         self._keep = keep
-        super().__init__(command[0], command[1:], timeout=None, dimensions=size)
+        super().__init__(
+            command[0], command[1:], timeout=None, dimensions=size, env=proc.environment()
+        )
 
     def _spawnpty(self, args: list[str], **options: Any) -> Any:
         return super()._spawnpty(args, pass_fds=(self._keep,), **options)

@@ -40,7 +40,7 @@ class Completed:
 
 def find(tool: str) -> str:
     """Absolute path of `tool`; HostError when it is not installed."""
-    path = which(tool, path=_environment()["PATH"])
+    path = which(tool, path=environment()["PATH"])
     if path is None:
         raise HostError(
             f"{tool} is not installed",
@@ -49,7 +49,7 @@ def find(tool: str) -> str:
     return path
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the programs of our virtual environment (vng) even where it is not activated."""
     own = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
@@ -146,7 +146,7 @@ def spawn(
         popen = subprocess.Popen(
             guarded(command, theirs),
             cwd=cwd,
-            env={**_environment(), **(env or {})},
+            env={**environment(), **(env or {})},
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,

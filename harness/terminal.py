@@ -12,6 +12,7 @@ from harness.report.text import outcome_colour, paint
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.1
 _BAR = 24
+_NOTE = 56  # with the stage's name and time, 80 columns
 
 
 class Terminal(logging.Handler):
@@ -38,7 +39,8 @@ class Terminal(logging.Handler):
 
     def staged(self, stage: Stage, note: str) -> None:
         """See pipeline.Watch."""
-        self._line(f"{stage.name:<12} {note:<56} {stage.duration_s:>7.1f} s")
+        shown = note if len(note) <= _NOTE else f"{note[: _NOTE - 3]}..."
+        self._line(f"{stage.name:<12} {shown:<{_NOTE}} {stage.duration_s:>7.1f} s")
 
     def build(self, done: int, expected: int | None, what: str) -> None:
         """See pipeline.Watch."""
