@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness import proc
+
 
 def timed(argv: list[str], good: tuple[int, ...] = (0,)) -> float:
     """Wall time in seconds of a command that must end with one of the `good` statuses."""
@@ -31,6 +33,7 @@ def timed(argv: list[str], good: tuple[int, ...] = (0,)) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         timeout=600,
+        env=proc.environment(),  # vng starts virtme-run by name
     ).returncode
     if status not in good:
         raise SystemExit(f"{argv[0]} ended with {status}")
