@@ -57,8 +57,9 @@ def find_or_build(
     with cache.locked(lock, timeout_s=_BUILD_S, waiting=waiting):
         if found := _load(key, tree):
             return found
-        with slot.take(base, tree) as taken:
-            work = _Build(base, stack, taken, cache.digest(merged, toolchain.identity())[:12])
+        config_key = cache.digest(merged, toolchain.identity())[:12]
+        with slot.take(base, tree, config_key) as taken:
+            work = _Build(base, stack, taken, config_key)
             work.configure(merged, fragments)
             work.make(build_log, progress)
             built = work.store(key, tree, build_log)

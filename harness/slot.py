@@ -37,12 +37,13 @@ class Slot:
 
 
 @contextlib.contextmanager
-def take(base: Base, tree: str) -> Iterator[Slot]:
+def take(base: Base, tree: str, objects: str = "") -> Iterator[Slot]:
     """A slot of the base's mirror that holds the sources of `tree`, locked for the block.
 
-    Takes a free one, that which held `tree` last if there is a choice, or makes a new one.
+    Takes a free one or makes a new one; of several, one that has the object directory `objects`
+    already, as there is least to compile in it, then one that held `tree` last.
     """
-    lock, directory = _take(base.mirror, tree)
+    lock, directory = _take(base.mirror, tree, objects)
     try:
         taken = Slot(dir=directory, lock=lock)
         _check_out(base, taken, tree)
@@ -51,9 +52,16 @@ def take(base: Base, tree: str) -> Iterator[Slot]:
         os.close(lock)
 
 
-def _take(mirror: Path, tree: str) -> tuple[int, Path]:
+def _take(mirror: Path, tree: str, objects: str) -> tuple[int, Path]:
     slots = cache.root() / "slots"
-    mine = sorted(slots.glob(f"{mirror.stem}-*"), key=lambda p: _held(p) != tree)
+    mine = sorted(
+        slots.glob(f"{mirror.stem}-*"),
+        key=lambda slot: (
+            bool(objects) and not (slot / "obj" / objects).is_dir(),
+            _held(slot) != tree,
+            slot.name,
+        ),
+    )
     for directory in mine:
         if (lock := cache.try_lock(directory / "lock")) is not None:
             return lock, directory

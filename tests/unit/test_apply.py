@@ -82,6 +82,14 @@ def test_two_at_once_get_two_slots(base: Base) -> None:
         assert again.dir in (one.dir, two.dir)
 
 
+def test_the_slot_with_the_objects_is_taken_first(base: Base) -> None:
+    applied = apply.apply(base, stack(FIRST))
+    with slot.take(base, base.tree) as one, slot.take(base, applied) as two:
+        two.objects("key").mkdir(parents=True)
+    with slot.take(base, base.tree, "key") as again:
+        assert again.dir == two.dir != one.dir
+
+
 def test_a_slot_left_in_the_middle_is_mended(base: Base) -> None:
     """As after SIGKILL during the checkout: files changed, others added, index locked."""
     with slot.take(base, base.tree) as taken:
