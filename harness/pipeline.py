@@ -81,7 +81,7 @@ class CellRun:
         self._accel = ""
         self._fragments: tuple[Fragment, ...] = ()
         self._mounts: tuple[Mount, ...] = ()
-        self._agent = agent.Agent(dir=Path(), calibration_us=1)
+        self._agent = agent.Agent(program=Path(), calibration_us=1)
 
     def run(self) -> None:
         """The story. Raises StageError (or another HarnessError) when a stage fails."""
@@ -113,7 +113,7 @@ class CellRun:
         self._prepare()
         self._build_all()
         label = self._labels()[-1][0]
-        return vng.command_line(self._kernels[label], self._boot_plan(), None, ())
+        return vng.command_line(self._kernels[label], self._boot_plan(), None)
 
     def _prepare(self) -> list[Prepared]:
         """What costs little and finds most mistakes: the tree, the suites, the fragments."""
@@ -237,7 +237,7 @@ class CellRun:
         return vng.BootPlan(
             spec=self._cell.guest,
             mounts=(*self._mounts, *self._cell.mounts),
-            agent=self._agent.dir,
+            agent=self._agent.program,
             calibration_us=self._agent.calibration_us,
             accel=self._accel,
         )

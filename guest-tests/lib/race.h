@@ -2,7 +2,7 @@
 /*
  * Races of native AIO polls with what makes their file ready.
  *
- * Each loop goes on for AIO_STRESS_MS milliseconds (environment, default 150),
+ * Each loop goes on for AIO_STRESS_MS milliseconds (environment, default 40),
  * and for a least number of rounds.
  *
  * The requests come in batches: whoever makes the file ready while a batch is
@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 #include "aio.h"
 
-#define STRESS_MS_DEFAULT	150
+#define STRESS_MS_DEFAULT	40
 
 struct stress {
 	unsigned int round, min_rounds;

@@ -12,6 +12,8 @@
  * that a test prints or opens can pass for a frame.  Before and after a
  * command a marker goes to /dev/kmsg, for the host to tell whose splat it is.
  *
+ * The kernel starts it as process 1, and it sets the guest up first: init.c.
+ *
  * "agent --calibrate" prints how many microseconds a fixed piece of work
  * takes: host and guest do the same, which says how slow the guest is.
  */
@@ -35,6 +37,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "init.h"
 
 #define AGENT_VERSION	1
 #define PORT_NAME	"harness.agent"
@@ -145,6 +148,8 @@ static uint64_t calibrate(void)
 static void die(const char *what)
 {
 	dprintf(2, "harness agent: %s: %s\n", what, strerror(errno));
+	if (getpid() == 1)
+		power_off();
 	exit(1);
 }
 
@@ -306,7 +311,8 @@ static void run_child(int out, const char *cwd, char **argv, char **envp)
 		dprintf(2, "harness agent: cannot enter %s: %s\n", cwd, strerror(errno));
 		_exit(127);
 	}
-	environ = envp;
+	for (; *envp; envp++)
+		putenv(*envp);
 	execvp(argv[0], argv);
 	dprintf(2, "harness agent: cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -517,22 +523,25 @@ static bool serve_port(void)
 }
 
 /*
- * The agent proper is our child: should a test or the OOM killer end it, we
+ * The agent proper is a child of process 1: should a test or the OOM killer end it, we
  * tell the host, which else sees only a guest that powers itself off.
  */
 static void guard_agent(void)
 {
-	pid_t pid = fork();
+	pid_t pid = fork(), ended;
+	int status = 0;
 
 	if (pid < 0)
 		die("fork");
 	if (pid == 0)
 		return;
 	signal(SIGPIPE, SIG_IGN);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	send_frame(F_DIED, 0, NULL, 0);
-	exit(1);
+	do
+		ended = waitpid(-1, &status, 0);
+	while (ended != pid && (ended > 0 || errno == EINTR));
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		send_frame(F_DIED, 0, NULL, 0);
+	power_off();
 }
 
 static void say_hello(void)
@@ -557,6 +566,12 @@ int main(int argc, char **argv)
 		printf("%llu\n", (unsigned long long)calibrate());
 		return 0;
 	}
+	if (getpid() != 1) {
+		dprintf(2, "harness agent: only the kernel of a guest can start this\n");
+		return 2;
+	}
+	init_system();
+	init_shell();
 	port = open_port();
 	if (port < 0)
 		die("no virtio-serial port named " PORT_NAME);

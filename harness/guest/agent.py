@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent's program: compiled from our C source once per compiler, and its speed here."""
+"""The agent's program, which is the guest's init too: compiled from our C sources once per
+compiler, and its speed here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,26 +8,27 @@ from pathlib import Path
 from harness import cache, proc, toolchain
 from harness.errors import BuildError
 
-_SOURCE = Path(__file__).parent.parent / "agent/agent.c"
+_SOURCES = sorted((Path(__file__).parent.parent / "agent").glob("*.[ch]"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """`dir` holds the static program `agent`; `calibration_us` is how many microseconds its
+    """`program` is static; `calibration_us` is how many microseconds its
     calibration takes on this host."""
 
-    dir: Path
+    program: Path
     calibration_us: int
 
 
 def build() -> Agent:
     """The agent, from the cache or compiled now. BuildError without a static libc."""
-    key = cache.digest(toolchain.identity(), _SOURCE.read_bytes())
+    content = [[path.name, path.read_bytes()] for path in _SOURCES]
+    key = cache.digest(toolchain.identity(), content)
     final = cache.root() / "agent" / key
     if not (final / "calibration").exists():
         with cache.building(final) as work:
             command = ["gcc", "-std=gnu11", "-static", "-O2", "-Wall", "-o", str(work / "agent")]
-            done = proc.run([*command, str(_SOURCE)])
+            done = proc.run([*command, *(str(path) for path in _SOURCES if path.suffix == ".c")])
             if done.status:
                 raise BuildError(
                     "the guest's agent does not compile",
@@ -34,4 +36,5 @@ def build() -> Agent:
                     lines=tuple(done.complaint.splitlines()[:5]),
                 )
             (work / "calibration").write_text(proc.run([str(work / "agent"), "--calibrate"]).text)
-    return Agent(dir=final, calibration_us=int((final / "calibration").read_text()))
+    calibration_us = int((final / "calibration").read_text())
+    return Agent(program=final / "agent", calibration_us=calibration_us)

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from harness.errors import BootError, HarnessError, StageError
 from harness.guest import channel, qmp
 from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount, Splat
 
-AGENT_DIR = "/run/harness/agent"
 _OUTPUT_MAX = 4 << 20
 _GRACE_S = 10.0  # for the agent to answer after a deadline of its own
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
@@ -36,9 +35,8 @@ _PORT_ID = "harness-agent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootPlan:
-    """What a boot needs beside the kernel: shape, mounts, agent (a directory that holds `agent`
-    and is mounted at AGENT_DIR), how long the agent's calibration takes on the host in
-    microseconds, and the acceleration (kvm or tcg)."""
+    """What a boot needs beside the kernel: shape, mounts, the agent's program, how long its
+    calibration takes on the host in microseconds, and the acceleration (kvm or tcg)."""
 
     spec: GuestSpec
     mounts: tuple[Mount, ...]
@@ -47,11 +45,9 @@ class BootPlan:
     accel: str
 
 
-def command_line(
-    kernel: Kernel, plan: BootPlan, sockets: Path | None, program: Sequence[str]
-) -> list[str]:
+def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[str]:
     """The vng command that boots `kernel`; `sockets` is a directory for the agent's and QMP's,
-    `program` how the guest ends: `--exec COMMAND`, or nothing for a shell."""
+    None for a shell on the terminal."""
     spec = plan.spec
     argv = ["vng", "--run", str(kernel.image), "--user", "root"]
     argv += ["--cpus", str(spec.cpus), "--memory", f"{spec.memory_mib}M"]
@@ -59,11 +55,13 @@ def command_line(
         argv.append("--disable-kvm")
     if not has_virtiofsd():
         argv.append("--force-9p")
-    for mount in (Mount(guest=AGENT_DIR, host=plan.agent), *plan.mounts):
+    for mount in plan.mounts:
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):
         argv += ["--append", word]
-    if sockets is not None:
+    if sockets is None:
+        argv += ["--append", f"harness_shell={_shell()}"]
+    else:
         devices = (
             f"-chardev socket,path={sockets}/agent,server=on,wait=off,id={_PORT_ID}"
             f" -device virtio-serial"
@@ -71,7 +69,16 @@ def command_line(
             f" -qmp unix:{sockets}/qmp,server=on,wait=off"
         )
         argv += ["--verbose", "--append", "ignore_loglevel", f"--qemu-opts={devices}"]
-    return [*argv, *program]
+        # Keeps vng off its own terminal; it is for virtme-ng's init, which is not started.
+        argv += ["--exec", "true"]
+    # Our init instead of virtme-ng's (agent/init.c says why). vng has no option for that, and
+    # puts its own init= last, where the last one counts: after `--` it is an argument to ours. (A
+    # tab, because vng wraps what holds a space in quotes; the kernel splits at either.)
+    return [*argv, "--append", shlex.quote(f"init={plan.agent}\t--")]
+
+
+def _shell() -> str:
+    return next(shell for shell in ("/bin/bash", "/bin/sh") if Path(shell).exists())
 
 
 @functools.cache
@@ -315,7 +322,7 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[VngGuest]:
     with contextlib.ExitStack() as stack:
         # A path of its own and a short one: a socket's is limited to 107 bytes.
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-")))
-        argv = command_line(kernel, plan, sockets, ("--exec", f"{AGENT_DIR}/agent"))
+        argv = command_line(kernel, plan, sockets)
         (directory / "qemu.cmd").write_text(shlex.join(argv) + "\n")
         process = stack.enter_context(proc.spawn(argv, cwd=directory))
         log = directory / "console.log"
