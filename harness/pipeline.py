@@ -205,7 +205,7 @@ class CellRun:
                         break
                     test, retries = left.pop(0), 0
                     results.append(self._judge(test, ended, label, boot))
-                    if guest.loss is not None or _wedged(results[-1]):
+                    if ended.loss is not None or guest.loss is not None or _wedged(results[-1]):
                         break
                     if left and not _may_share(test, left[0]):
                         break
