@@ -24,10 +24,11 @@ def root() -> Path:
     return path
 
 
-def runs() -> Path:
-    """`$XDG_STATE_HOME/harness/runs`: run directories are results, not cache."""
+def runs(kind: str = "runs") -> Path:
+    """`$XDG_STATE_HOME/harness/<kind>`: run directories are results, not cache. Boots and builds
+    without tests have theirs in `boots`, out of the way of the results."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    path = Path(base) / "harness/runs"
+    path = Path(base) / "harness" / kind
     path.mkdir(parents=True, exist_ok=True)
     return path
 

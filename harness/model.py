@@ -218,13 +218,14 @@ class Subtest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
-    guest and is scaled by the guest's measured slowness; `isolation` (test, suite,
-    run) says with whom it may share a boot."""
+    guest and is scaled by the guest's measured slowness unless `scaled` is False; `isolation`
+    (test, suite, run) says with whom it may share a boot."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
+    scaled: bool = True
     expect_splat: str = ""
     isolation: str = "run"
 
@@ -232,12 +233,14 @@ class Test:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one test did on one kernel. `kernel` is base, tip or a patch number; `boot` the
-    number of the boot in the run directory. `detail` says in one line why it is not a pass."""
+    number of the boot in the run directory, `round` that of the repetition, from 1. `detail`
+    says in one line why it is not a pass."""
 
     test: str
     outcome: Outcome
     kernel: str = "tip"
     boot: int = 0
+    round: int = 1
     duration_s: float = 0.0
     detail: str = ""
     output: str = ""
@@ -257,29 +260,50 @@ class Stage:
 class Cell:
     """One thing to run: a stack of series on one tree, one configuration, one guest shape.
 
-    `tree` is a name, path or URL, None for the series' first base; `kconfigs` names fragments
-    of kconfigs/ or paths; `tests` are globs on test names, empty for all; `with_base` also runs
-    the unpatched base. `accel` is kvm, tcg or None to find out.
+    `tree` is a name, path or URL, None for the series' first base, and `commit` one of its
+    commits, None for its newest; `kconfigs` names fragments of kconfigs/ or paths; `commands` are
+    programs of the host to run as tests, `timeout_s` for each of them; `tests` are globs on test
+    names, empty for all; `with_base` also runs the unpatched base. `accel` is kvm, tcg or None to
+    find out.
     """
 
     stack: Series
     tree: str | None = None
+    commit: str | None = None
     kconfigs: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    timeout_s: float | None = None
     tests: tuple[str, ...] = ()
     guest: GuestSpec = GuestSpec()
     mounts: tuple["Mount", ...] = ()
     with_base: bool = False
     accel: str | None = None
+    rounds: "Rounds" = field(default_factory=lambda: Rounds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """How often the plan runs: `count` times (0: without end), until the first bad result
+    (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
+
+    count: int = 1
+    until_fail: bool = False
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One test of a report: on the kernel with the series, and on the base when that ran too."""
+    """One test of a report: on the kernel with the series, and on the base when that ran too.
+
+    Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
+    """
 
     result: Result
     base: Result | None = None
     verdict: Verdict | None = None
+    good: int = 1
+    total: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

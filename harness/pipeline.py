@@ -2,7 +2,6 @@
 """One cell from its series to its results: the whole story on one page."""
 
 import contextlib
-import fnmatch
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import kconfig, kernel, proc, tree, verdict
-from harness.errors import GuestLostError, NothingRanError, StageError, UsageError
+from harness import kconfig, kernel, plan, proc, tree, verdict
+from harness.errors import GuestLostError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
     Base,
@@ -31,7 +30,8 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
-from harness.suites import Prepared
+from harness.suites import Prepared, Suite
+from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
 from harness.suites.judge import judge
 
@@ -53,6 +53,10 @@ class Watch(Protocol):
 
     def build(self, done: int, expected: int | None, what: str) -> None:
         """make has made one more object."""
+        ...
+
+    def planned(self, count: int) -> None:
+        """So many tests are going to run on the next kernel, 0 for no end."""
         ...
 
     def started(self, test: Test, kernel: str) -> None:
@@ -86,11 +90,13 @@ class CellRun:
     def run(self) -> None:
         """The story. Raises StageError (or another HarnessError) when a stage fails."""
         suites = self._prepare()
-        self._planned = tests = _select(suites, self._cell.tests)
+        every = [test for one in suites for test in one.tests]
+        self._planned = tests = plan.select(every, self._cell.tests)
         self._record.plan([label for label, _ in self._labels()], tests)
         self._build_all()
         for label, _ in self._labels():
             with self._stage(f"run {label}") as said:
+                self._watch.planned(len(tests) * self._cell.rounds.count)
                 self._run_tests(label, tests)
                 said.append(_count(self._results[label]))
 
@@ -123,7 +129,9 @@ class CellRun:
             self._base = tree.resolve(self._tree_name())
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
         with self._stage("suites") as said:
-            suites = [GuestTests(self._root, name) for name in self._suite_names()]
+            suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
+            if self._cell.commands:
+                suites.append(Commands(self._cell.commands, Path.cwd(), self._cell.timeout_s))
             self._fragments = self._load_fragments(suites)
             log = self._record.path / "programs.log"
             self._agent = agent.build()
@@ -152,7 +160,10 @@ class CellRun:
         return self._cell.stack.bases[0] if self._cell.stack.bases else tree.KNOWN[0]
 
     def _suite_names(self) -> tuple[str, ...]:
-        chosen = self._cell.suites or self._cell.stack.suites or names(self._root)
+        """As asked for; else none beside --command; else the series'; else all there are."""
+        chosen = self._cell.suites
+        if not chosen and not self._cell.commands:
+            chosen = self._cell.stack.suites or names(self._root)
         return tuple(dict.fromkeys(chosen))
 
     def _labels(self) -> list[tuple[str, Series]]:
@@ -163,7 +174,7 @@ class CellRun:
         base = [("base", empty)] if self._cell.with_base else []
         return [*base, ("tip", self._cell.stack)]
 
-    def _load_fragments(self, suites: Sequence[GuestTests]) -> tuple[Fragment, ...]:
+    def _load_fragments(self, suites: Sequence[Suite]) -> tuple[Fragment, ...]:
         wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
         return (
             load_fragment(self._root, "base"),
@@ -194,32 +205,36 @@ class CellRun:
     def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
         """Run the plan on one kernel, in as many guests as it takes."""
         results = self._results.setdefault(label, [])
-        left = list(tests)
+        queue = plan.Queue(tests, self._cell.rounds)
         retries = 0
-        while left:
+        while queue.next is not None:
             with self._boot(label) as (guest, boot):
-                while left:
-                    ended = self._run_command(guest, left[0], label, boot)
+                while (test := queue.next) is not None:
+                    ended = self._run_command(guest, test, label, boot)
                     if ended.loss is not None and not ended.started and retries < _RETRIES:
                         retries += 1  # an earlier test's late damage: not this one's fault
                         break
-                    test, retries = left.pop(0), 0
-                    results.append(self._judge(test, ended, label, boot))
-                    if ended.loss is not None or guest.loss is not None or _wedged(results[-1]):
+                    retries = 0
+                    result = self._judge(test, ended, label, boot=boot, number=queue.round)
+                    results.append(result)
+                    queue.done(result)
+                    if ended.loss is not None or guest.loss is not None or _wedged(result):
                         break
-                    if left and not _may_share(test, left[0]):
+                    if queue.next is not None and not plan.may_share(test, queue.next):
                         break
                 self._stray.setdefault(label, []).extend(guest.stray_splats())
 
     @contextlib.contextmanager
     def _boot(self, label: str) -> Iterator[tuple[vng.VngGuest, int]]:
         again = bool(self._results.get(label))
-        plan = self._boot_plan()
+        boot_plan = self._boot_plan()
         for attempt in range(1, _REBOOTS + 1):
             number, directory = self._record.new_boot()
             with contextlib.ExitStack() as stack:
                 try:
-                    guest = stack.enter_context(vng.boot(self._kernels[label], plan, directory))
+                    guest = stack.enter_context(
+                        vng.boot(self._kernels[label], boot_plan, directory)
+                    )
                 except StageError as error:
                     if not again:
                         raise
@@ -248,13 +263,15 @@ class CellRun:
         command = Command(
             argv=test.argv,
             cwd=test.cwd,
-            timeout_s=test.timeout_s * guest.slowness,
+            timeout_s=test.timeout_s * (guest.slowness if test.scaled else 1.0),
             label=test.name,
         )
         return guest.run(command)
 
-    def _judge(self, test: Test, ended: CommandResult, label: str, boot: int) -> Result:
-        result = judge(test, ended, kernel=label, boot=boot)
+    def _judge(
+        self, test: Test, ended: CommandResult, label: str, *, boot: int, number: int
+    ) -> Result:
+        result = replace(judge(test, ended, kernel=label, boot=boot), round=number)
         if label == "base" and self._cell.stack.patches:
             result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
         self._record.result(result)
@@ -314,35 +331,6 @@ def load_fragment(root: Path, name: str) -> Fragment:
         known = sorted(p.stem for p in (root / "kconfigs").glob("*.config"))
         raise UsageError(f"no fragment named {name}", hint=f"there are: {', '.join(known)}")
     return kconfig.load_fragment(path, f"kconfigs/{name}.config")
-
-
-def _select(prepared: Sequence[Prepared], globs: Sequence[str]) -> tuple[Test, ...]:
-    """The tests that match one of the globs, by full or short name; all without globs."""
-    every = [test for one in prepared for test in one.tests]
-    chosen = tuple(
-        test
-        for test in every
-        if not globs
-        or any(
-            fnmatch.fnmatchcase(name, glob)
-            for glob in globs
-            for name in (test.name, test.name.rpartition("/")[2])
-        )
-    )
-    if not chosen:
-        shown = ", ".join(test.name for test in every[:6])
-        raise NothingRanError(
-            f"no test matches {', '.join(globs)}" if every else "the suites hold no test",
-            hint=f"there are {len(every)}: {shown}{', ...' if len(every) > 6 else ''}",
-        )
-    return chosen
-
-
-def _may_share(one: Test, other: Test) -> bool:
-    """Two tests may run in one boot."""
-    wishes = {one.isolation, other.isolation}
-    suites = {test.name.partition("/")[0] for test in (one, other)}
-    return "test" not in wishes and (len(suites) == 1 or "suite" not in wishes)
 
 
 def _wedged(result: Result) -> bool:

@@ -5,18 +5,31 @@ journal.jsonl is appended to and synced line by line, so a result once recorded 
 crash; run.json comes at the end, whole.
 """
 
+import contextlib
 import datetime
 import json
 import os
 import re
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness import cache
-from harness.model import SCHEMA, Cell, Kernel, Result, Run, Stage, Test
+from harness import cache, verdict
+from harness.errors import UsageError
+from harness.model import (
+    SCHEMA,
+    Cell,
+    Kernel,
+    Outcome,
+    Result,
+    Run,
+    Splat,
+    Stage,
+    Subtest,
+    Test,
+)
 
 
 class Record:
@@ -106,6 +119,8 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
             entry["base_detail"] = row.base.detail
         if row.verdict is not None:
             entry["verdict"] = row.verdict
+        if row.total > 1:
+            entry |= {"runs": row.total, "good": row.good}
         results.append(entry)
     return {
         "schema": SCHEMA,
@@ -123,3 +138,87 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
         "unfinished": list(run.unfinished),
         **({"error": error} if error else {}),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A run as its directory tells it: `argv` of the harness, `exit` None when it was killed."""
+
+    run: Run
+    argv: tuple[str, ...]
+    started: str
+    exit: int | None
+
+
+def recent() -> list[Path]:
+    """The run directories of this user, the newest first."""
+    return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
+
+
+def find(name: str = "") -> Path:
+    """The run directory of a path, a name or the beginning of one, the newest for no name."""
+    if name and (Path(name) / "journal.jsonl").exists():
+        return Path(name)
+    found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
+    if not found:
+        what = f"no run {name}" if name else "no run yet"
+        raise UsageError(f"{what} in {cache.runs()}", hint="`harness list` shows them")
+    return found[0]
+
+
+def load(directory: Path) -> Recorded:
+    """What the journal says, so a run that was killed in the middle can be read as well."""
+    lines = (directory / "journal.jsonl").read_text(errors="replace").splitlines()
+    events: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        with contextlib.suppress(ValueError):  # the last line of a killed harness
+            event = json.loads(line)
+            events.setdefault(event["event"], []).append(event)
+    cell = events["cell"][0]
+    plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
+    results = [_result(event) for event in events.get("result", ())]
+    label = plan["kernels"][-1]
+    tip = [one for one in results if one.kernel == label]
+    known = cache.read_json(directory / "run.json") or {}
+    run = Run(
+        directory=directory,
+        series=cell["cell"]["stack"]["name"],
+        base=known.get("base") or cell["cell"]["tree"] or "",
+        kernel_release=next((e["release"] for e in events.get("kernel", ())), ""),
+        guest=known.get("guest", ""),
+        accel=known.get("accel", ""),
+        stages=tuple(
+            Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
+        ),
+        rows=verdict.rows(tip, [one for one in results if one.kernel == "base" != label]),
+        splats=tuple(splat for one in results for splat in one.splats),
+        warnings=tuple(known.get("warnings", ())),
+        unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
+    )
+    finish = events.get("finish", [{}])[0]
+    return Recorded(
+        run=run, argv=tuple(cell["argv"]), started=cell["time"], exit=finish.get("exit")
+    )
+
+
+def _result(event: dict[str, Any]) -> Result:
+    return Result(
+        test=event["test"],
+        outcome=Outcome(event["outcome"]),
+        kernel=event["kernel"],
+        boot=event["boot"],
+        round=event.get("round", 1),
+        duration_s=event["duration_s"],
+        detail=event["detail"],
+        output=event["output"],
+        subtests=tuple(
+            Subtest(name=s["name"], outcome=Outcome(s["outcome"]), detail=s["detail"])
+            for s in event["subtests"]
+        ),
+        splats=tuple(_splat(splat) for splat in event["splats"]),
+    )
+
+
+def _splat(about: dict[str, Any]) -> Splat:
+    lists: dict[str, Any] = {key: tuple(about[key]) for key in ("fingerprint", "text")}
+    return Splat(**{**about, **lists})

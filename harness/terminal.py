@@ -28,13 +28,13 @@ class Terminal(logging.Handler):
         self._stage_name = ""
         self._stage_started = 0.0
         self._shown = 0.0
-        self._count = 0
+        self._count = self._total = 0
 
     def stage(self, name: str, note: str = "") -> None:
         """See pipeline.Watch."""
         self._stage_name, self._stage_started = name, time.monotonic()
         self._shown = self._stage_started
-        self._count = 0
+        self._count = self._total = 0
         self._transient(note)
 
     def staged(self, stage: Stage, note: str) -> None:
@@ -54,7 +54,9 @@ class Terminal(logging.Handler):
             left = elapsed / share - elapsed
             filled = int(share * _BAR)
             bar = "#" * filled + "." * (_BAR - filled)
-            text = f"[{bar}] {done}/{expected}, about {left:.0f} s left"
+            text = f"[{bar}] {done}/{expected}"
+            if share > 0.02:  # configuring is over by then
+                text += f", about {left:.0f} s left"
         else:
             text = f"{done} objects, {elapsed:.0f} s"
         if self._live:
@@ -62,10 +64,15 @@ class Terminal(logging.Handler):
         else:
             self._line(f"{self._stage_name:<12} {text}")
 
+    def planned(self, count: int) -> None:
+        """See pipeline.Watch."""
+        self._total = count
+
     def started(self, test: Test, kernel: str) -> None:
         """See pipeline.Watch."""
         self._count += 1
-        self._transient(f"{self._count}: {test.name}")
+        of = f"/{self._total}" if self._total else ""
+        self._transient(f"{self._count}{of} {test.name}")
 
     def ended(self, result: Result) -> None:
         """See pipeline.Watch."""

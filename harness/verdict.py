@@ -29,14 +29,35 @@ def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
 
 
 def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
-    """The patched results in their order, each beside the base's of the same test."""
-    before = {result.test: result for result in base}
+    """The patched results, a row for each test in the order of its first one, each beside the
+    base's of the same test."""
+    before = _by_test(base)
     made = []
-    for result in patched:
-        old = before.get(result.test)
-        verdict = None if old is None else compare(old, result)
-        made.append(Row(result=result, base=old, verdict=verdict))
+    for test, results in _by_test(patched).items():
+        result = _telling(results)
+        old = _telling(before[test]) if test in before else None
+        made.append(
+            Row(
+                result=result,
+                base=old,
+                verdict=None if old is None else compare(old, result),
+                good=sum(not one.outcome.bad for one in results),
+                total=len(results),
+            )
+        )
     return tuple(made)
+
+
+def _by_test(results: Iterable[Result]) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.test, []).append(result)
+    return found
+
+
+def _telling(results: list[Result]) -> Result:
+    """The one of several results of a test that says most: the first bad one, else the last."""
+    return next((one for one in results if one.outcome.bad), results[-1])
 
 
 def compare(base: Result, patched: Result) -> Verdict | None:

@@ -2,7 +2,7 @@
 """A run as text for a terminal: a short aligned table, the splats, where the rest is."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import HarnessError
 from harness.model import Outcome, Row, Run, Splat, Verdict
@@ -77,6 +77,8 @@ def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
     outcome = row.result.outcome
     line += "  " + paint(f"{outcome:<8}", outcome_colour(outcome), colour=colour)
     line += f"  {row.result.duration_s:>5.2f} s"
+    if row.total > 1:
+        line += f"  {row.good}/{row.total} good"
     if row.verdict is not None:
         line += "  " + paint(str(row.verdict), _VERDICTS.get(row.verdict, ""), colour=colour)
     return line
@@ -125,16 +127,29 @@ def rerun_command(run: Run, argv: list[str]) -> str:
     ran, whose own --test options are replaced."""
     failed = [row.result.test for row in run.rows if row.result.outcome.bad]
     failed += list(run.unfinished)
-    if not failed or len(failed) > 20:
+    if not failed:
         return ""
-    kept: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--test":
-            next(words, None)
-        elif not word.startswith("--test="):
-            kept.append(word)
+    if len(failed) > 4:
+        return f"harness run --rerun-failed {run.directory.name}"
+    kept = without_options(argv, {"--test": 1})
     return shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
+
+
+def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:
+    """A command line without some of its options; `names` says how many words each takes, -1
+    for one that may stand alone."""
+    kept: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        count = names.get(word.partition("=")[0])
+        if count is None:
+            kept.append(word)
+        elif "=" not in word:
+            if count < 0:
+                count = bool(words) and not words[0].startswith("-")
+            del words[:count]
+    return kept
 
 
 def render_error(error: HarnessError, *, colour: bool = False) -> str:

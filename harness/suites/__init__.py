@@ -27,3 +27,11 @@ class Suite(Protocol):
     def prepare(self, log: Path) -> Prepared:
         """Build what has to be built (its output to `log`) and say what there is to run."""
         ...
+
+
+_HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys")
+
+
+def hidden(place: Path) -> bool:
+    """True where the guest mounts something of its own over the host's files (agent/init.c)."""
+    return any(place.is_relative_to(root) for root in _HIDDEN)

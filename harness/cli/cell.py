@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The options that describe a cell: series, tree, configuration, guest, tests."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness import project
+from harness.errors import UsageError
+from harness.model import Cell, GuestSpec, Mount, Rounds, Series
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """What kernel: series, tree, configuration, compiler."""
+    group = parser.add_argument_group("what kernel")
+    named = group.add_argument(
+        "--series",
+        metavar="S[,S]",
+        help="a name of patches/, a quilt directory, an mbox, - for stdin; several are stacked",
+    )
+    named.completer = _series_names  # type: ignore[attr-defined]
+    group.add_argument(
+        "--version",
+        type=int,
+        metavar="N",
+        dest="patch_version",
+        help="which version of a thread's series (default: the newest)",
+    )
+    group.add_argument("--range", metavar="A..B", help="these commits of --tree as the series")
+    tree = group.add_argument(
+        "--tree",
+        metavar="NAME|PATH",
+        help="kernel tree; a checkout alone is tested with its uncommitted changes",
+    )
+    tree.completer = _tree_names  # type: ignore[attr-defined]
+    fragment = group.add_argument(
+        "--kconfig", action="append", metavar="NAME|FILE", help="a fragment more"
+    )
+    fragment.completer = _fragment_names  # type: ignore[attr-defined]
+    group.add_argument("--config", type=Path, metavar="FILE", help="start from a whole .config")
+    group.add_argument(
+        "--set", action="append", default=[], metavar="SYMBOL=V", help="one symbol, over all else"
+    )
+    group.add_argument("--cc", metavar="GCC", help="compiler (default: gcc)")
+    group.add_argument("--llvm", action="store_true", default=None, help="LLVM=1: clang, ld.lld")
+    group.add_argument("--arch", help="only this machine's for now")
+
+
+def add_guest(parser: argparse.ArgumentParser) -> None:
+    """What guest: its shape and command line."""
+    group = parser.add_argument_group("what guest")
+    group.add_argument("--cpus", type=int, help="processors (default: 1)")
+    group.add_argument("--memory", type=int, metavar="MIB", help="memory (default: 512)")
+    group.add_argument(
+        "--append", action="append", default=[], metavar="WORD", help="kernel command line"
+    )
+    group.add_argument("--accel", choices=("kvm", "tcg"), help="default: find out what works")
+    group.add_argument(
+        "--gdb", action="store_true", help="QEMU's gdb stub; says what to type; no timeouts"
+    )
+    suite = group.add_argument(
+        "--suite", action="append", default=[], metavar="NAME", help="area of guest-tests/"
+    )
+    suite.completer = _suite_names  # type: ignore[attr-defined]
+
+
+def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()) -> Cell:
+    """The cell that the options describe. UsageError where they contradict each other."""
+    cpus, memory = getattr(arguments, "cpus", 1) or 1, getattr(arguments, "memory", 512)
+    if getattr(arguments, "cpus", 1) == 0 or cpus < 1 or memory < 64:
+        raise UsageError("a guest has at least one processor and 64 MiB")
+    stack, tree, commit = _source(arguments)
+    return Cell(
+        stack=stack,
+        tree=tree,
+        commit=commit,
+        kconfigs=tuple(arguments.kconfig or ()),
+        suites=tuple(getattr(arguments, "suite", ())),
+        commands=tuple(getattr(arguments, "run_command", ())),
+        timeout_s=getattr(arguments, "timeout", None),
+        tests=tuple(getattr(arguments, "test", ())),
+        guest=GuestSpec(
+            cpus=cpus, memory_mib=memory, cmdline=tuple(getattr(arguments, "append", ()))
+        ),
+        mounts=mounts,
+        with_base=getattr(arguments, "base", False),
+        accel=getattr(arguments, "accel", None),
+        rounds=_rounds(arguments),
+    )
+
+
+def _rounds(arguments: argparse.Namespace) -> Rounds:
+    count = getattr(arguments, "repeat", None)
+    until_fail = getattr(arguments, "until_fail", False)
+    if count is not None and count < 1:
+        raise UsageError("--repeat wants a number above 0")
+    return Rounds(
+        count=count if count is not None else 0 if until_fail else 1,
+        until_fail=until_fail,
+        fail_fast=getattr(arguments, "fail_fast", False),
+    )
+
+
+def _source(arguments: argparse.Namespace) -> tuple[Series, str | None, str | None]:
+    from harness import series
+
+    root = project.root()
+    parts = [name for name in (arguments.series or "").split(",") if name]
+    stack = series.stack(tuple(series.load(root, name, arguments.tree) for name in parts))
+    return stack, arguments.tree, None
+
+
+def open_record(cell: Cell, parent: Path) -> Any:
+    """A new run directory for the cell below `parent`."""
+    from harness import tree
+    from harness.record import Record
+
+    base = cell.tree or (cell.stack.bases[0] if cell.stack.bases else tree.KNOWN[0])
+    kconfig = "+".join(("base", *(Path(name).stem for name in cell.kconfigs)))
+    return Record(
+        parent,
+        series=cell.stack.name,
+        base=Path(base).resolve().name,
+        kconfig=kconfig,
+    )
+
+
+def _series_names(**_: Any) -> list[str]:
+    from harness import series
+
+    return list(series.names(project.root()))
+
+
+def _tree_names(**_: Any) -> list[str]:
+    from harness import tree
+
+    return [*tree.added(), *tree.KNOWN]
+
+
+def _fragment_names(**_: Any) -> list[str]:
+    return [path.stem for path in (project.root() / "kconfigs").glob("*.config")]
+
+
+def _suite_names(**_: Any) -> list[str]:
+    from harness.suites import guest_tests
+
+    return list(guest_tests.names(project.root()))

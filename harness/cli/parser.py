@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Commands of the command line, and where values come from that it does not give."""
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+from harness.cli import screen
+from harness.errors import HarnessError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def command(commands: Any, name: str, function: Run, summary: str) -> argparse.ArgumentParser:
+    """One more command, which `function` runs."""
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    made.set_defaults(command=function)
+    made.add_argument(
+        "--color", choices=("auto", "always", "never"), help="default: auto; NO_COLOR is heeded"
+    )
+    return made
+
+
+def group(commands: Any, name: str, summary: str) -> Any:
+    """A command that has commands of its own."""
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:])
+    return parser.add_subparsers(required=True, metavar="ACTION")
+
+
+def settle(arguments: argparse.Namespace) -> None:
+    """Fill in what was not given from the environment and the configuration files."""
+    from harness import config
+
+    try:
+        values = config.load()
+    except HarnessError:
+        if getattr(arguments, "survives_bad_config", False):
+            return
+        raise
+    for name, value in values.items():
+        option = name.replace("-", "_")
+        if getattr(arguments, option, ...) is None:
+            setattr(arguments, option, value.value)
+    screen.choose_colour(getattr(arguments, "color", None) or "auto")
+    for name in ("jobs", "cache-size"):
+        if name in values:
+            os.environ[config.variable(name)] = str(values[name].value)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`harness run` and `harness watch`."""
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import shlex
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import cache, project
+from harness.cli import cell, parser, screen
+from harness.errors import ExitCode, HarnessError, UsageError
+from harness.report import text
+
+
+def add(commands: Any) -> None:
+    """See harness.cli.build()."""
+    run = parser.command(commands, "run", _run, "apply, build, boot, test, and say what came out")
+    _add_options(run)
+    run.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    run.add_argument(
+        "--rerun-failed",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="what did not pass in that run (default: the last one), with its options",
+    )
+    watch = parser.command(
+        commands, "watch", _watch, "run again whenever a patch, a test or the checkout changes"
+    )
+    _add_options(watch)
+
+
+def _add_options(made: argparse.ArgumentParser) -> None:
+    cell.add_source(made)
+    cell.add_guest(made)
+    group = made.add_argument_group("what tests")
+    group.add_argument(
+        "--test", action="append", default=[], metavar="GLOB", help="only the tests that match"
+    )
+    group.add_argument(
+        "--command",
+        action="append",
+        default=[],
+        dest="run_command",
+        metavar="CMD",
+        help="a program of this machine as a test",
+    )
+    group.add_argument("--timeout", type=float, metavar="S", help="for each --command, in seconds")
+    group.add_argument("--base", action="store_true", help="run the unpatched base as well")
+    group.add_argument(
+        "--new-only", action="store_true", help="with --base: exit 1 only for what is new"
+    )
+    group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
+    group.add_argument("--until-fail", action="store_true", help="repeat until a test fails")
+    group.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
+    group.add_argument(
+        "--keep", action="store_true", help="keep sources and guest for a look afterwards"
+    )
+    group.add_argument("--output", metavar="DIR", help="parent of the run directory")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.rerun_failed is not None:
+        return _rerun(arguments)
+    return execute(arguments)
+
+
+def _rerun(arguments: argparse.Namespace) -> int:
+    """The command line of an earlier run, with what is new in this one, for its bad tests."""
+    from harness import record
+
+    before = record.load(record.find(arguments.rerun_failed))
+    bad = [row.result.test for row in before.run.rows if row.result.outcome.bad]
+    bad += before.run.unfinished
+    if not bad:
+        raise UsageError(f"nothing failed in {before.run.directory.name}")
+    argv = text.without_options(before.argv, {"--test": 1, "--json": 0})
+    argv += text.without_options(arguments.argv[1:], {"--rerun-failed": -1})
+    argv += [word for test in bad for word in ("--test", test)]
+    print(f"harness: {shlex.join(['harness', *argv])}", file=sys.stderr)
+    made = arguments.parser.parse_args(argv)
+    made.argv, made.parser = argv, arguments.parser
+    parser.settle(made)
+    return execute(made)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """One run from its options to its report; returns the exit status."""
+    from harness import verdict
+    from harness.pipeline import CellRun
+    from harness.record import document
+
+    wanted = cell.from_arguments(arguments)
+    watch = screen.watch()
+    error: HarnessError | None = None
+    interrupted = False
+    parent = Path(arguments.output) if arguments.output else cache.runs()
+    with cell.open_record(wanted, parent) as record:
+        record.cell(wanted, arguments.argv)
+        story = CellRun(wanted, project.root(), record, watch)
+        try:
+            story.run()
+        except HarnessError as caught:
+            error = caught
+        except KeyboardInterrupt:
+            interrupted = True
+        watch.clear()
+        run = story.snapshot()
+        if error is not None:
+            code = error.exit_code
+        elif interrupted:
+            code = ExitCode.INTERRUPTED
+        else:
+            code = verdict.exit_code(run, new_only=arguments.new_only)
+        said = error.message if error else "interrupted" if interrupted else ""
+        made = document(run, code, said)
+        record.finish(made)
+    if getattr(arguments, "json", False):
+        print(json.dumps(made, indent=1))
+    else:
+        print(text.render(run, colour=screen.colour(sys.stdout), width=screen.width()), end="")
+        if again := text.rerun_command(run, arguments.argv):
+            print(f"rerun:  {again}")
+    if error is not None:
+        screen.complain(error)
+    elif interrupted:
+        print("harness: interrupted; what was known by then is recorded", file=sys.stderr)
+    return code
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    """Run, wait for a change, run again, until Ctrl-C."""
+    places = _watched(arguments)
+    with _changes(places) as changes:
+        while True:
+            try:
+                execute(arguments)
+            except HarnessError as error:
+                screen.complain(error)
+            shown = ", ".join(os.path.relpath(place) for place in places)
+            print(f"harness: waiting for a change in {shown}; Ctrl-C ends", file=sys.stderr)
+            names = sorted({Path(path).name for _, path in _await(changes)})
+            print(f"harness: {', '.join(names[:4])} changed", file=sys.stderr)
+
+
+Changes = queue.SimpleQueue[Any]
+
+
+@contextlib.contextmanager
+def _changes(places: Sequence[Path]) -> Iterator[Changes]:
+    """Sets of changed files, from now on, also while a run is under way."""
+    from watchfiles import watch
+
+    found: Changes = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def look() -> None:
+        for changed in watch(*places, stop_event=stop, raise_interrupt=False):
+            found.put(changed)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def _await(changes: Changes) -> set[Any]:
+    """All changes up to now, and at least one."""
+    found = set(changes.get())
+    with contextlib.suppress(queue.Empty):
+        while True:
+            found |= changes.get_nowait()
+    return found
+
+
+def _watched(arguments: argparse.Namespace) -> list[Path]:
+    root = project.root()
+    places = [root / "guest-tests", root / "kconfigs", root / "patches"]
+    places += [Path(word) for word in (arguments.series or "").split(",")]
+    places.append(Path(arguments.tree or "/dev/null/none"))
+    places += [Path(line.split()[0]) for line in arguments.run_command if line.strip()]
+    return [place for place in places if place.exists()]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`harness series`: the series of a project, and bringing others in."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness import cache, project
+from harness.cli import cell, parser, screen
+from harness.errors import ExitCode
+from harness.model import Cell
+
+
+def add(commands: Any) -> None:
+    """See harness.cli.build()."""
+    inner = parser.group(commands, "series", "list, show, check or import series of patches")
+    parser.command(inner, "list", _series_list, "the series of this project")
+    show = parser.command(inner, "show", _series_show, "one series: its patches, what they touch")
+    show.add_argument("name")
+    check = parser.command(
+        inner, "check", _series_check, "does it apply to its bases, and checkpatch"
+    )
+    check.add_argument("name")
+    check.add_argument("--build", action="store_true", help="build it on each base as well")
+
+
+def _series_list(arguments: argparse.Namespace) -> int:
+    from harness import series
+
+    root = project.root()
+    for name in series.names(root):
+        one = series.load(root, name)
+        count = len(one.patches)
+        print(f"{name:<20} {count:>2} patches  {', '.join(one.bases):<10}  {one.title}")
+    return ExitCode.OK
+
+
+def _series_show(arguments: argparse.Namespace) -> int:
+    from harness import series
+
+    one = series.load(project.root(), arguments.name)
+    print(f"{one.name}: {one.title}")
+    print(f"thread:   {one.thread}")
+    print(f"bases:    {', '.join(one.bases)}")
+    print(f"suites:   {', '.join(one.suites)}")
+    for patch in one.patches:
+        print(f"  {patch.name}: {', '.join(sorted(series.touched(patch)))}")
+    for test, reason in one.fails_on_base.items():
+        print(f"  fails on the base: {test} ({reason})")
+    return ExitCode.OK
+
+
+def _series_check(arguments: argparse.Namespace) -> int:
+    from harness import check
+
+    root = project.root()
+    bad = False
+    for finding in check.check(root, arguments.name):
+        bad |= not finding.good
+        print(f"{'ok ' if finding.good else 'BAD'} {finding.what}")
+        for line in () if finding.good else finding.lines:
+            print(f"    {line}")
+    if arguments.build and not bad:
+        return _check_build(root, arguments.name)
+    return ExitCode.APPLY if bad else ExitCode.OK
+
+
+def _check_build(root: Path, name: str) -> int:
+    from harness import series
+    from harness.pipeline import CellRun
+
+    watch = screen.watch()
+    for base in series.load(root, name).bases:
+        wanted = Cell(stack=series.load(root, name, base), tree=base)
+        with cell.open_record(wanted, cache.runs("boots")) as record:
+            built = CellRun(wanted, root, record, watch).build_only()
+        print(f"ok  {name} builds on {base}: {built.release}")
+        for warning in built.warnings:
+            print(f"    {warning}")
+    return ExitCode.OK

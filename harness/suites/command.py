@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs of the host as tests: `--command ./repro`, judged by KTAP or by exit status."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.model import Fragment, Mount, Test
+from harness.suites import Prepared, hidden
+
+_TIMEOUT_S = 300.0
+
+
+class Commands:
+    """Command lines, each one test named command/<program>, run in the directory `here`.
+
+    UsageError for a line that is no command line or names a program that cannot be run.
+    """
+
+    name = "command"
+
+    def __init__(self, lines: Sequence[str], here: Path, timeout_s: float | None) -> None:
+        self._argvs = [_argv(line, here) for line in lines]
+        self._here = here
+        self._timeout_s = timeout_s
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """Nothing beyond the base configuration."""
+        return ()
+
+    def prepare(self, log: Path) -> Prepared:
+        """The plan; what the guest's own mounts would hide is shown to it, read-only."""
+        taken: dict[str, int] = {}
+        tests = []
+        for argv in self._argvs:
+            stem = Path(argv[0]).name
+            taken[stem] = taken.get(stem, 0) + 1
+            tests.append(
+                Test(
+                    name=f"command/{stem}" + (f"-{taken[stem]}" if taken[stem] > 1 else ""),
+                    argv=argv,
+                    cwd=str(self._here),
+                    timeout_s=self._timeout_s or _TIMEOUT_S,
+                    scaled=self._timeout_s is None,  # what a person says is meant as said
+                )
+            )
+        places = {self._here, *(Path(a[0]).parent for a in self._argvs if a[0].startswith("/"))}
+        shown = [place for place in sorted(places) if hidden(place)]
+        outer = [p for p in shown if not any(q in p.parents for q in shown)]
+        return Prepared(
+            tests=tuple(tests),
+            mounts=tuple(Mount(guest=str(place), host=place) for place in outer),
+        )
+
+
+def _argv(line: str, here: Path) -> tuple[str, ...]:
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"--command {line!r}: {error}") from None
+    if not words:
+        raise UsageError("--command '' is empty")
+    program = here / Path(words[0]).expanduser()
+    if "/" not in words[0] and not program.is_file():
+        return tuple(words)  # for the guest's PATH
+    program = Path(os.path.normpath(program))
+    if not program.is_file():
+        raise UsageError(f"--command {words[0]}: there is no file {program}")
+    if not os.access(program, os.X_OK):
+        raise UsageError(f"--command {words[0]} is not executable", hint=f"chmod +x {program}")
+    return (str(program), *words[1:])
