@@ -117,12 +117,13 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
-    """Shape of the virtual machine."""
+    """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout."""
 
     cpus: int = 1
     memory_mib: int = 512
     cmdline: tuple[str, ...] = ()
     boot_timeout_s: float = 120.0
+    gdb: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

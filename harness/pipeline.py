@@ -4,12 +4,12 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import kconfig, kernel, plan, proc, tree, verdict
+from harness import cache, kconfig, kernel, plan, proc, slot, tree, verdict
 from harness.errors import GuestLostError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -37,6 +37,7 @@ from harness.suites.judge import judge
 
 _TOOLS = ("git", "make", "gcc", "flex", "bison", "bc", "qemu-system-x86_64", "vng")
 _REBOOTS = 2  # attempts to bring a guest back after a crash
+_DAY_S = 86400.0
 _RETRIES = 2  # of a test before which the guest was lost
 
 
@@ -55,6 +56,10 @@ class Watch(Protocol):
         """make has made one more object."""
         ...
 
+    def note(self, text: str) -> None:
+        """A line that a person should keep seeing."""
+        ...
+
     def planned(self, count: int) -> None:
         """So many tests are going to run on the next kernel, 0 for no end."""
         ...
@@ -68,10 +73,20 @@ class Watch(Protocol):
         ...
 
 
-class CellRun:
-    """A cell being run. What is known so far is in `snapshot()`, whenever it stops."""
+Look = Callable[[vng.VngGuest, Path], None]
+"""Called with the guest of the last test and the sources of its kernel, both held meanwhile."""
 
-    def __init__(self, cell: Cell, root: Path, record: Record, watch: Watch) -> None:
+
+class CellRun:
+    """A cell being run. What is known so far is in `snapshot()`, whenever it stops.
+
+    With `look` the guest and the sources are kept at the end until it returns.
+    """
+
+    def __init__(
+        self, cell: Cell, root: Path, record: Record, watch: Watch, look: Look | None = None
+    ) -> None:
+        self._look = look
         self._cell = cell
         self._root = root
         self._record = record
@@ -223,6 +238,18 @@ class CellRun:
                     if queue.next is not None and not plan.may_share(test, queue.next):
                         break
                 self._stray.setdefault(label, []).extend(guest.stray_splats())
+                if queue.next is None and label == self._labels()[-1][0]:
+                    self._keep(guest, label)
+
+    def _keep(self, guest: vng.VngGuest, label: str) -> None:
+        assert self._base is not None
+        if self._look is None:
+            return
+        if guest.loss is not None:
+            self._watch.note(f"nothing to look at: {guest.loss}")
+            return
+        with slot.take(self._base, self._kernels[label].tree) as taken:
+            self._look(guest, taken.source)
 
     @contextlib.contextmanager
     def _boot(self, label: str) -> Iterator[tuple[vng.VngGuest, int]]:
@@ -245,17 +272,30 @@ class CellRun:
                             lines=error.lines,
                         ) from None
                     continue
+                if boot_plan.gdb is not None:
+                    stack.callback(boot_plan.gdb.unlink, missing_ok=True)
                 yield guest, number
                 return
 
     def _boot_plan(self) -> vng.BootPlan:
         return vng.BootPlan(
             spec=self._cell.guest,
+            gdb=self._gdb_socket(),
             mounts=(*self._mounts, *self._cell.mounts),
             agent=self._agent.program,
             calibration_us=self._agent.calibration_us,
             accel=self._accel,
         )
+
+    def _gdb_socket(self) -> Path | None:
+        """Where QEMU's gdb stub will listen; says so. Short, as socket paths must be."""
+        if not self._cell.guest.gdb:
+            return None
+        path = cache.runs().parent / f"gdb-{self._record.path.name[-4:]}"
+        path.unlink(missing_ok=True)
+        vmlinux = self._kernels[self._labels()[-1][0]].vmlinux
+        self._watch.note(f"gdb {vmlinux} -ex 'target remote {path}'")
+        return path
 
     def _run_command(self, guest: vng.VngGuest, test: Test, label: str, boot: int) -> CommandResult:
         self._watch.started(test, label)
@@ -263,10 +303,15 @@ class CellRun:
         command = Command(
             argv=test.argv,
             cwd=test.cwd,
-            timeout_s=test.timeout_s * (guest.slowness if test.scaled else 1.0),
+            timeout_s=self._timeout_s(test, guest.slowness),
             label=test.name,
         )
         return guest.run(command)
+
+    def _timeout_s(self, test: Test, slowness: float) -> float:
+        if self._cell.guest.gdb:
+            return _DAY_S  # somebody may sit at a breakpoint
+        return test.timeout_s * (slowness if test.scaled else 1.0)
 
     def _judge(
         self, test: Test, ended: CommandResult, label: str, *, boot: int, number: int

@@ -8,21 +8,18 @@ from harness.errors import UsageError
 
 
 def root() -> Path:
-    """The project of the current directory or a parent of it, else the one that this package was
-    installed from; `$HARNESS_PROJECT` overrides both."""
+    """The project of the current directory or a parent of it, else what this package ships;
+    `$HARNESS_PROJECT` overrides both."""
     if chosen := os.environ.get("HARNESS_PROJECT"):
         if not _is_project(Path(chosen)):
             raise UsageError(f"HARNESS_PROJECT={chosen}: no kconfigs/base.config there")
         return Path(chosen).absolute()
     here = Path.cwd()
-    source = Path(__file__).parent.parent
-    for place in (here, *here.parents, source):
+    for place in (here, *here.parents):
         if _is_project(place):
             return place
-    raise UsageError(
-        "no project here: no kconfigs/base.config in this directory or above it",
-        hint="run in a checkout of harness, or set HARNESS_PROJECT",
-    )
+    checkout = Path(__file__).parent.parent
+    return checkout if _is_project(checkout) else Path(__file__).parent / "shipped"
 
 
 def _is_project(path: Path) -> bool:

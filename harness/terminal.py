@@ -64,6 +64,10 @@ class Terminal(logging.Handler):
         else:
             self._line(f"{self._stage_name:<12} {text}")
 
+    def note(self, text: str) -> None:
+        """See pipeline.Watch."""
+        self._line(text)
+
     def planned(self, count: int) -> None:
         """See pipeline.Watch."""
         self._total = count

@@ -66,9 +66,6 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
 
 def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()) -> Cell:
     """The cell that the options describe. UsageError where they contradict each other."""
-    cpus, memory = getattr(arguments, "cpus", 1) or 1, getattr(arguments, "memory", 512)
-    if getattr(arguments, "cpus", 1) == 0 or cpus < 1 or memory < 64:
-        raise UsageError("a guest has at least one processor and 64 MiB")
     stack, tree, commit = _source(arguments)
     return Cell(
         stack=stack,
@@ -79,13 +76,24 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         commands=tuple(getattr(arguments, "run_command", ())),
         timeout_s=getattr(arguments, "timeout", None),
         tests=tuple(getattr(arguments, "test", ())),
-        guest=GuestSpec(
-            cpus=cpus, memory_mib=memory, cmdline=tuple(getattr(arguments, "append", ()))
-        ),
+        guest=_guest(arguments),
         mounts=mounts,
         with_base=getattr(arguments, "base", False),
         accel=getattr(arguments, "accel", None),
         rounds=_rounds(arguments),
+    )
+
+
+def _guest(arguments: argparse.Namespace) -> GuestSpec:
+    if not hasattr(arguments, "cpus"):
+        return GuestSpec()  # of a command without a guest
+    if arguments.cpus < 1 or arguments.memory < 64:
+        raise UsageError("a guest has at least one processor and 64 MiB")
+    return GuestSpec(
+        cpus=arguments.cpus,
+        memory_mib=arguments.memory,
+        cmdline=tuple(arguments.append),
+        gdb=arguments.gdb,
     )
 
 

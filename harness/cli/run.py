@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache, project
-from harness.cli import cell, parser, screen
+from harness.cli import boot, cell, parser, screen
 from harness.errors import ExitCode, HarnessError, UsageError
 from harness.report import text
 
@@ -104,7 +104,7 @@ def execute(arguments: argparse.Namespace) -> int:
     parent = Path(arguments.output) if arguments.output else cache.runs()
     with cell.open_record(wanted, parent) as record:
         record.cell(wanted, arguments.argv)
-        story = CellRun(wanted, project.root(), record, watch)
+        story = CellRun(wanted, project.root(), record, watch, _look if arguments.keep else None)
         try:
             story.run()
         except HarnessError as caught:
@@ -133,6 +133,22 @@ def execute(arguments: argparse.Namespace) -> int:
     elif interrupted:
         print("harness: interrupted; what was known by then is recorded", file=sys.stderr)
     return code
+
+
+def _look(guest: Any, source: Path) -> None:
+    """Commands for the guest, a line each, until the end of standard input."""
+    print(f"\nsources: {source}\nconsole: {guest.console.path}", file=sys.stderr)
+    print("the guest is kept: a command a line runs in it, Ctrl-D ends", file=sys.stderr)
+    while True:
+        print("guest# ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        status = boot.run_in(guest, ("/bin/sh", "-c", line), Path("/"))
+        if guest.loss is not None:
+            return
+        if status:
+            print(f"status {status}", file=sys.stderr)
 
 
 def _watch(arguments: argparse.Namespace) -> int:

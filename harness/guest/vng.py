@@ -36,13 +36,15 @@ _PORT_ID = "harness-agent"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootPlan:
     """What a boot needs beside the kernel: shape, mounts, the agent's program, how long its
-    calibration takes on the host in microseconds, and the acceleration (kvm or tcg)."""
+    calibration takes on the host in microseconds, the acceleration (kvm or tcg), and the socket
+    for a debugger, if any."""
 
     spec: GuestSpec
     mounts: tuple[Mount, ...]
     agent: Path
     calibration_us: int
     accel: str
+    gdb: Path | None = None
 
 
 def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[str]:
@@ -59,18 +61,24 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):
         argv += ["--append", word]
+    options = ""
+    if plan.gdb is not None:
+        options = f" -gdb unix:{plan.gdb},server=on,wait=off"
+        argv += ["--append", "nokaslr"]
     if sockets is None:
         argv += ["--append", f"harness_shell={_shell()}"]
     else:
-        devices = (
-            f"-chardev socket,path={sockets}/agent,server=on,wait=off,id={_PORT_ID}"
+        options += (
+            f" -chardev socket,path={sockets}/agent,server=on,wait=off,id={_PORT_ID}"
             f" -device virtio-serial"
             f" -device virtserialport,chardev={_PORT_ID},name={channel.PORT},id={_PORT_ID}"
             f" -qmp unix:{sockets}/qmp,server=on,wait=off"
         )
-        argv += ["--verbose", "--append", "ignore_loglevel", f"--qemu-opts={devices}"]
+        argv += ["--verbose", "--append", "ignore_loglevel"]
         # Keeps vng off its own terminal; it is for virtme-ng's init, which is not started.
         argv += ["--exec", "true"]
+    if options:
+        argv.append(f"--qemu-opts={options}")
     # Our init instead of virtme-ng's (agent/init.c says why). vng has no option for that, and
     # puts its own init= last, where the last one counts: after `--` it is an argument to ours. (A
     # tab, because vng wraps what holds a space in quotes; the kernel splits at either.)

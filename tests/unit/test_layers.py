@@ -39,7 +39,8 @@ LAYERS = (
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
     ("cli.cell",),
-    ("cli.run", "cli.runs", "cli.boot", "cli.series", "cli.machine"),
+    ("cli.runs", "cli.boot", "cli.series", "cli.machine"),
+    ("cli.run",),
     ("cli",),
     ("__main__",),
 )
