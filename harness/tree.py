@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from harness import cache, fetch, proc
+from harness import cache, config, fetch, proc
 from harness.errors import HostError, UsageError
 from harness.git import Git, init_mirror
 from harness.model import Base
@@ -34,7 +34,11 @@ def config_path() -> Path:
 
 
 def added() -> dict[str, str]:
-    """Trees that the user added: name -> path or URL."""
+    """Trees that the user added or a configuration file names: name -> path or URL."""
+    return {**config.trees(), **_saved()}
+
+
+def _saved() -> dict[str, str]:
     try:
         value = yaml.safe_load(config_path().read_text())
     except FileNotFoundError:
@@ -53,13 +57,13 @@ def add(name: str, place: str) -> Base:
     if "://" not in place:
         place = str(Path(place).absolute())
     base = _from_place(name, place)
-    _save({**added(), name: place})
+    _save({**_saved(), name: place})
     return base
 
 
 def remove(name: str) -> None:
     """Forget a name; the tree itself and its mirror stay."""
-    trees = added()
+    trees = _saved()
     if trees.pop(name, None) is None:
         raise UsageError(f"no tree named {name} was added")
     _save(trees)

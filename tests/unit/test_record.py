@@ -7,8 +7,12 @@ import sys
 import textwrap
 from pathlib import Path
 
-from harness.model import Cell, Outcome, Patch, Result, Run, Series, Splat, Stage
-from harness.record import Record, document
+import pytest
+
+from harness.errors import UsageError
+from harness.model import Cell, Outcome, Patch, Result, Run, Series, Splat, Stage, Verdict
+from harness.model import Test as PlannedTest
+from harness.record import Record, document, find, load
 
 
 def open_record(parent: Path) -> Record:
@@ -73,3 +77,47 @@ def test_the_document_has_the_names_of_the_contract(tmp_path: Path) -> None:
     assert {"accel", "stages", "results", "splats", "error"} <= set(made)
     assert made["splats"][0]["title"] == "WARNING in f"
     assert Result(test="t", outcome=Outcome.PASS).outcome == "pass"
+
+
+def write_run(parent: Path, *, finished: bool) -> Path:
+    with open_record(parent) as record:
+        record.cell(Cell(stack=Series(name="a+b"), tree="6.12"), ["run", "--series", "a,b"])
+        record.plan(
+            ["base", "tip"], tuple(PlannedTest(name=n, argv=("x",)) for n in ("s/t", "s/u"))
+        )
+        splat = Splat(kind="warning", title="WARNING in f", fingerprint=("w", "f"), text=("x",))
+        for kernel, outcome in (("base", Outcome.PASS), ("tip", Outcome.FAIL)):
+            record.start("s/t", kernel=kernel, boot=1)
+            record.result(
+                Result(test="s/t", outcome=outcome, kernel=kernel, detail="why", splats=(splat,))
+            )
+        record.start("s/u", kernel="tip", boot=1)
+        if finished:
+            record.finish({"exit": 1, "base": "6.12", "accel": "tcg", "guest": "vng"})
+    return record.path
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_is_read_back_even_when_it_was_killed(tmp_path: Path, finished: bool) -> None:
+    path = write_run(tmp_path, finished=finished)
+    with (path / "journal.jsonl").open("a") as journal:
+        journal.write('{"event": "resu')
+    one = load(path)
+    assert one.argv == ("run", "--series", "a,b")
+    assert one.exit == (1 if finished else None)
+    assert (one.run.series, one.run.base, one.run.unfinished) == ("a+b", "6.12", ("s/u",))
+    row = one.run.rows[0]
+    assert (row.result.outcome, row.verdict) == (Outcome.FAIL, Verdict.NEW)
+    assert row.base is not None and row.base.splats[0].fingerprint == ("w", "f")
+
+
+def test_a_run_is_found_by_its_end_and_the_newest_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="no run yet"):
+        find()
+    path = write_run(tmp_path / "harness/runs", finished=True)
+    assert find() == find(path.name[-4:]) == find(path.name) == find(str(path)) == path
+    with pytest.raises(UsageError, match="no run zzzz"):
+        find("zzzz")

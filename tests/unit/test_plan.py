@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which tests run, in which order, how often."""
+
+import pytest
+
+from harness import model, plan
+from harness.errors import NothingRanError
+from harness.model import Outcome, Result, Rounds
+
+ONE, TWO = model.Test(name="area/one", argv=("1",)), model.Test(name="area/two[a]", argv=("2",))
+
+
+def run(rounds: Rounds, *outcomes: Outcome) -> list[tuple[int, str]]:
+    """What a queue of ONE and TWO gives out while tests end like this."""
+    queue = plan.Queue((ONE, TWO), rounds)
+    seen = []
+    for outcome in outcomes:
+        if queue.next is None:
+            break
+        seen.append((queue.round, queue.next.name))
+        queue.done(Result(test=queue.next.name, outcome=outcome))
+    return seen
+
+
+P, F = Outcome.PASS, Outcome.FAIL
+
+
+def test_once_without_a_wish() -> None:
+    assert run(Rounds(), *[P] * 9) == [(1, ONE.name), (1, TWO.name)]
+
+
+def test_a_failure_does_not_end_the_plan() -> None:
+    assert len(run(Rounds(count=3), *[F] * 9)) == 6
+
+
+def test_fail_fast_ends_at_the_failure() -> None:
+    assert len(run(Rounds(count=3, fail_fast=True), P, P, F, P)) == 3
+
+
+def test_until_fail_ends_with_the_round_of_the_failure() -> None:
+    rounds = Rounds(count=0, until_fail=True)
+    assert [number for number, _ in run(rounds, P, P, P, P, F, P, P, P)] == [1, 1, 2, 2, 3, 3]
+
+
+def test_without_end_until_something_fails() -> None:
+    assert len(run(Rounds(count=0, until_fail=True), *[P] * 50)) == 50
+
+
+def test_until_fail_is_bounded_by_repeat() -> None:
+    assert len(run(Rounds(count=2, until_fail=True), *[P] * 50)) == 4
+
+
+def test_names_match_whole_or_without_suite_and_with_brackets() -> None:
+    for glob in ("area/*", "two*", "area/two[a]", "two[a]"):
+        assert TWO in plan.select((ONE, TWO), [glob])
+    with pytest.raises(NothingRanError, match="no test matches three"):
+        plan.select((ONE, TWO), ["three"])
