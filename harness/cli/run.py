@@ -125,8 +125,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if getattr(arguments, "json", False):
         print(json.dumps(made, indent=1))
     else:
-        print(text.render(run, colour=screen.colour(sys.stdout), width=screen.width()), end="")
-        if again := text.rerun_command(run, arguments.argv):
+        print(
+            text.render(run, colour=screen.colour(sys.stdout), width=screen.width(sys.stdout)),
+            end="",
+        )
+        if again := text.rerun_command(run, arguments.argv, width=screen.width(sys.stdout)):
             print(f"rerun:  {again}")
     if error is not None:
         screen.complain(error)

@@ -60,7 +60,9 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.test:
         return _show_test(run, arguments.test)
     print(f"harness {' '.join(one.argv)}")
-    print(text.render(run, colour=screen.colour(sys.stdout), width=screen.width()), end="")
+    print(
+        text.render(run, colour=screen.colour(sys.stdout), width=screen.width(sys.stdout)), end=""
+    )
     if one.exit is None:
         print("the harness was killed in the middle of this run, or it still goes on")
     elif one.exit:

@@ -29,7 +29,9 @@ def colour(stream: Any) -> bool:
 
 def complain(error: HarnessError) -> int:
     """Show a failed stage or bad input; returns its exit status."""
-    print(text.render_error(error, colour=colour(sys.stderr)), end="", file=sys.stderr)
+    columns = width(sys.stderr) if sys.stderr.isatty() else 1000
+    shown = text.render_error(error, colour=colour(sys.stderr), width=columns)
+    print(shown, end="", file=sys.stderr)
     return error.exit_code
 
 
@@ -52,6 +54,6 @@ def watch(*, quiet: bool = False) -> Any:
     return terminal
 
 
-def width() -> int:
+def width(stream: Any) -> int:
     """Columns for a report: those of the terminal, 100 where there is none."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    return shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100

@@ -2,7 +2,10 @@
 """A run as text for a terminal: a short aligned table, the splats, where the rest is."""
 
 import shlex
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.model import Outcome, Row, Run, Splat, Verdict
@@ -16,6 +19,11 @@ _COLOURS = {
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
 _DETAIL_MAX = 3000
 _WIDTH = 100
+_WRAP: dict[str, Any] = {
+    "break_long_words": False,
+    "break_on_hyphens": False,
+    "subsequent_indent": "  ",
+}
 
 
 def paint(text: str, code: str, *, colour: bool) -> str:
@@ -39,13 +47,13 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         yield from _table(run, colour=colour, width=width)
     for row in run.rows:
         for splat in row.result.splats:
-            yield from _splat(splat, f"during {row.result.test}", colour=colour)
+            yield from _splat(splat, f"during {row.result.test}", colour=colour, width=width)
     for splat in run.stray:
-        yield from _splat(splat, "outside of the tests", colour=colour)
+        yield from _splat(splat, "outside of the tests", colour=colour, width=width)
     if run.warnings:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
-        yield from (f"  {warning}" for warning in run.warnings[:10])
+        yield from (_fit(f"  {warning}", width) for warning in run.warnings[:10])
     if run.unfinished and run.rows:
         yield ""
         count = len(run.unfinished)
@@ -53,7 +61,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         yield f"not run: {count} test{'s' * (count > 1)} ({names})"
     yield ""
     yield f"{_summary(run, colour=colour)}"
-    yield f"record: {run.directory}"
+    yield f"record: {_short(run.directory)}"
 
 
 def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
@@ -97,10 +105,17 @@ def _fit(line: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
-def _splat(splat: Splat, when: str, *, colour: bool) -> Iterator[str]:
+def _short(path: Path) -> str:
+    """A path for a person, who can paste it into a shell as it is."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _splat(splat: Splat, when: str, *, colour: bool, width: int) -> Iterator[str]:
     yield ""
-    yield paint(f"{splat.kind}: {splat.title}", "31;1", colour=colour) + f" ({when})"
-    yield from (f"  {line}" for line in splat.text[:25])
+    yield paint(_fit(f"{splat.kind}: {splat.title}", width), "31;1", colour=colour)
+    yield f"  {when}"
+    yield from (_fit(f"  {line}", width) for line in splat.text[:25])
     if len(splat.text) > 25:
         yield f"  [{len(splat.text) - 25} more lines in the console log]"
 
@@ -122,17 +137,18 @@ def _summary(run: Run, *, colour: bool) -> str:
     return f"{where}: {', '.join(parts) or 'nothing ran'}{f' ({changes})' if changes else ''}"
 
 
-def rerun_command(run: Run, argv: list[str]) -> str:
+def rerun_command(run: Run, argv: list[str], *, width: int = _WIDTH) -> str:
     """The command that runs only what failed, empty when nothing did: `argv` is the one that
-    ran, whose own --test options are replaced."""
+    ran, whose own --test options are replaced. One that is wider than `width` columns is left to
+    --rerun-failed."""
     failed = [row.result.test for row in run.rows if row.result.outcome.bad]
     failed += list(run.unfinished)
     if not failed:
         return ""
-    if len(failed) > 4:
-        return f"harness run --rerun-failed {run.directory.name}"
     kept = without_options(argv, {"--test": 1})
-    return shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
+    whole = shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
+    short = f"harness run --rerun-failed {run.directory.name[-4:]}"
+    return whole if len(whole) <= width - len("rerun:  ") else short
 
 
 def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:
@@ -152,12 +168,13 @@ def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:
     return kept
 
 
-def render_error(error: HarnessError, *, colour: bool = False) -> str:
+def render_error(error: HarnessError, *, colour: bool = False, width: int = 1000) -> str:
     """A failed stage for a person: the sentence, its lines, the log, what to do."""
-    lines = [paint("harness: ", "31;1", colour=colour) + error.message]
-    lines += [f"  {line}" for line in error.lines]
+    first, *rest = textwrap.wrap(f"harness: {error.message}", width, **_WRAP) or [""]
+    lines = [paint("harness:", "31;1", colour=colour) + first.removeprefix("harness:"), *rest]
+    lines += [_fit(f"  {line}", width) for line in error.lines]
     if error.hint:
-        lines.append(f"hint: {error.hint}")
+        lines += textwrap.wrap(f"hint: {error.hint}", width, **_WRAP)
     if error.log is not None:
-        lines.append(f"log: {error.log}")
+        lines.append(f"log: {_short(error.log)}")
     return "\n".join(lines) + "\n"

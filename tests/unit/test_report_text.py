@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import ApplyError
+from harness.errors import ApplyError, BuildError
 from harness.model import Outcome, Result, Row, Run, Splat, Verdict
-from harness.report.text import render, render_error, rerun_command
+from harness.report.text import render, render_error, rerun_command, without_options
 
 OLD = Result(test="aio/pty", outcome=Outcome.XFAIL, detail="io_submit: EINVAL", kernel="base")
 NEW = Result(test="aio/pty", outcome=Outcome.PASS, duration_s=0.25)
@@ -39,7 +40,7 @@ def test_the_table_is_aligned_and_says_why() -> None:
 
 def test_a_splat_is_shown_with_its_test() -> None:
     text = render(RUN)
-    assert "warning: WARNING in f (during aio/longer-name)" in text
+    assert "warning: WARNING in f\n  during aio/longer-name\n" in text
     assert "[15 more lines in the console log]" in text
 
 
@@ -65,3 +66,22 @@ def test_the_rerun_command_replaces_the_tests() -> None:
 def test_an_error_for_a_person() -> None:
     error = ApplyError("it broke", hint="mend it", log=Path("/log"), lines=("one", "two"))
     assert render_error(error) == "harness: it broke\n  one\n  two\nhint: mend it\nlog: /log\n"
+
+
+def test_nothing_is_wider_than_the_terminal() -> None:
+    wide = replace(RUN, warnings=("fs/aio.c:1:1: warning: " + "x" * 200,))
+    assert max(len(line) for line in render(wide, width=80).splitlines()) <= 80
+    error = BuildError("a " * 90, hint="b " * 90, lines=("c" * 200,))
+    assert max(len(line) for line in render_error(error, width=80).splitlines()) <= 80
+
+
+def test_a_long_rerun_command_is_left_to_the_record() -> None:
+    argv = ["run", "--kconfig", "k" * 80]
+    assert rerun_command(RUN, argv, width=80) == f"harness run --rerun-failed {RUN.directory.name}"
+
+
+def test_options_are_taken_out_with_their_words() -> None:
+    argv = ["run", "--test", "a", "--json", "--test=b", "--rerun-failed", "--base"]
+    kept = without_options(argv, {"--test": 1, "--json": 0, "--rerun-failed": -1})
+    assert kept == ["run", "--base"]
+    assert without_options(["--rerun-failed", "last", "x"], {"--rerun-failed": -1}) == ["x"]
