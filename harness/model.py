@@ -56,7 +56,8 @@ class Series:
     """An ordered stack of patches and what is known about it.
 
     `bases` are tree names, the first one the default. `fails_on_base` maps a test's name to a
-    text that its failure on the unpatched base must hold.
+    text that its failure on the unpatched base must hold. `base_commit` is the commit that the
+    patches were made on, where they say so; `note` what was left out when they were picked.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Series:
     kconfigs: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     fails_on_base: dict[str, str] = field(default_factory=dict)
+    base_commit: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

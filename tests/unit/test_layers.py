@@ -9,11 +9,12 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
     ("errors", "model", "signatures", "guard"),
-    ("cache", "proc", "ktap", "splat", "verdict", "project", "series", "kconfig_reason"),
-    ("git", "fetch", "toolchain", "kconfig", "console", "guest.channel", "guest.qmp", "guest"),
-    ("tree", "apply", "slot", "guest.agent", "guest.accel", "guest.vng", "suites"),
-    ("kernel", "suites.guest_tests", "suites.judge"),
-    ("record", "check", "doctor"),
+    ("cache", "proc", "ktap", "splat", "verdict", "project", "diff", "kconfig_reason"),
+    ("git", "fetch", "series", "mbox", "toolchain", "kconfig", "console")
+    + ("guest.channel", "guest.qmp", "guest"),
+    ("tree", "apply", "thread", "slot", "guest.agent", "guest.accel", "guest.vng", "suites"),
+    ("kernel", "checkout", "suites.guest_tests", "suites.judge"),
+    ("record", "check", "doctor", "intake"),
     ("pipeline", "report", "report.text"),
     ("terminal",),
     ("cli",),
