@@ -112,7 +112,11 @@ def resolve(name: str, commit: str | None = None) -> Base:
 def local() -> tuple[str, ...]:
     """Trees that can be had without the network: those the user added, then the known ones."""
     trees = added()
-    mine = [n for n, place in trees.items() if "://" not in place or _fetched(n, place)]
+    mine = [
+        name
+        for name, place in trees.items()
+        if (_fetched(name, place) if "://" in place else Path(place).exists())
+    ]
     return (*mine, *(n for n in KNOWN if n not in trees and _tarball_here(n)))
 
 
