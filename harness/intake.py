@@ -215,10 +215,7 @@ def _from_mails(name: str, picked: thread.Picked) -> Series:
         for number, message in enumerate(picked.patches, 1)
     )
     first = picked.cover or picked.patches[0]
-    cover = b""
-    if picked.cover:
-        decoded = mbox.decode(picked.cover)
-        cover = decoded.message + b"\n" + decoded.patch
+    cover = mbox.text(picked.cover) if picked.cover else b""
     return Series(
         name=_name(name),
         title=_title(picked),

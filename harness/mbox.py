@@ -6,6 +6,8 @@ n of m a subject claims (Documentation/process/submitting-patches.rst in the ker
 """
 
 import contextlib
+import email
+import functools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -126,6 +128,7 @@ def parse(raw: bytes, source: str) -> Message:
     )
 
 
+@functools.lru_cache(maxsize=8)  # holds_diff(), then to_patch()
 def decode(message: Message) -> Decoded:
     """Author, message and patch, with all that a mail wraps them in undone by git mailinfo.
 
@@ -133,7 +136,8 @@ def decode(message: Message) -> Decoded:
     """
     with _scratch() as scratch:
         text, patch = scratch / "message", scratch / "patch"
-        done = _git(scratch, "mailinfo", "--encoding=UTF-8", text, patch, feed=message.raw)
+        # -u, as git am: with --encoding=UTF-8 git 2.39 leaves the message in its charset.
+        done = _git(scratch, "mailinfo", "-u", text, patch, feed=message.raw)
         if done.status:
             raise UsageError(
                 f"{message.source}: git cannot decode {message.label}",
@@ -147,6 +151,13 @@ def decode(message: Message) -> Decoded:
             message=text.read_bytes(),
             patch=patch.read_bytes(),
         )
+
+
+def text(message: Message) -> bytes:
+    """What a mail says, for looking up a word in it: its parts of text, without quoting."""
+    parts = email.message_from_bytes(message.raw).walk()
+    payloads = (p.get_payload(decode=True) for p in parts if p.get_content_maintype() == "text")
+    return b"\n".join(payload for payload in payloads if isinstance(payload, bytes))
 
 
 def holds_diff(message: Message) -> bool:
