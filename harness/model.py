@@ -56,7 +56,8 @@ class Series:
     """An ordered stack of patches and what is known about it.
 
     `bases` are tree names, the first one the default. `fails_on_base` maps a test's name to a
-    text that its failure on the unpatched base must hold.
+    text that its failure on the unpatched base must hold. `base_commit` is the commit that the
+    patches were made on, where they say so; `note` what was left out when they were picked.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Series:
     kconfigs: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     fails_on_base: dict[str, str] = field(default_factory=dict)
+    base_commit: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,8 +265,9 @@ class Cell:
     """One thing to run: a stack of series on one tree, one configuration, one guest shape.
 
     `tree` is a name, path or URL, None for the series' first base, and `commit` one of its
-    commits, None for its newest; `kconfigs` names fragments of kconfigs/ or paths; `commands` are
-    programs of the host to run as tests, `timeout_s` for each of them; `tests` are globs on test
+    commits, None for its newest; `notes` say how these were chosen; `kconfigs` names fragments
+    of kconfigs/ or paths; `commands` are programs of the host to run as tests, `timeout_s` for
+    each of them; `tests` are globs on test
     names, empty for all; `with_base` also runs the unpatched base. `accel` is kvm, tcg or None to
     find out.
     """
@@ -271,6 +275,7 @@ class Cell:
     stack: Series
     tree: str | None = None
     commit: str | None = None
+    notes: tuple[str, ...] = ()
     kconfigs: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()

@@ -141,8 +141,10 @@ class CellRun:
         for tool in _TOOLS:
             proc.find(tool)
         with self._stage("tree") as said:
-            self._base = tree.resolve(self._tree_name())
+            self._base = tree.resolve(self._tree_name(), self._cell.commit)
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
+        for note in self._cell.notes:
+            self._watch.note(note)
         with self._stage("suites") as said:
             suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
             if self._cell.commands:

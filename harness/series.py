@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Series as quilt directories: patches/<name>/{series,series.yaml,*.patch} (docs/series.md)."""
 
+import bz2
 import difflib
+import gzip
+import itertools
+import lzma
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +13,12 @@ from typing import Any
 
 import yaml
 
+from harness import diff
 from harness.errors import UsageError
 from harness.model import Patch, Series
 
-_KEYS = {"title", "thread", "bases", "kconfigs", "suites", "fails-on-base"}
-_HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
-_FILE = re.compile(rb"^(?:---|\+\+\+) (?:\"?)([^\t\n\"]+)", re.MULTILINE)
+_KEYS = {"title", "thread", "base-commit", "bases", "kconfigs", "suites", "fails-on-base"}
+_PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -35,21 +39,36 @@ def load(root: Path, name: str, base: str | None = None) -> Series:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"
         raise UsageError(f"no series named {name} in {root / 'patches'}", hint=hint)
-    about = _load_yaml(directory / "series.yaml")
-    bases = _strings(about, "bases", directory / "series.yaml")
+    return read(directory, base)
+
+
+def read(directory: Path, base: str | None = None) -> Series:
+    """The quilt directory `directory`, wherever it is; it needs a `series` file, no series.yaml.
+
+    Patches for the tree `base` come from <directory>/<base>/ where that has a `series` file.
+    """
+    yaml_path = directory / "series.yaml"
+    about = _load_yaml(yaml_path) if yaml_path.is_file() else {}
+    bases = _strings(about, "bases", yaml_path)
     base = base or (bases[0] if bases else None)
-    own = directory / base if base else directory
-    quilt = own if (own / "series").is_file() else directory
+    own = directory / base if base and "/" not in base else directory
+    patches = tuple(_read_quilt(own if (own / "series").is_file() else directory))
     return Series(
-        name=name,
+        name=re.sub(r"[^A-Za-z0-9._-]+", "-", directory.absolute().name) or "quilt",
         title=str(about.get("title", "")),
         thread=str(about.get("thread", "")),
-        patches=tuple(_read_quilt(quilt)),
+        patches=patches,
         bases=bases,
-        kconfigs=_strings(about, "kconfigs", directory / "series.yaml"),
-        suites=_strings(about, "suites", directory / "series.yaml"),
-        fails_on_base=_expectations(about, directory / "series.yaml"),
+        kconfigs=_strings(about, "kconfigs", yaml_path),
+        suites=_strings(about, "suites", yaml_path),
+        fails_on_base=_expectations(about, yaml_path),
+        base_commit=str(about.get("base-commit") or "") or base_commit(patches),
     )
+
+
+def base_commit(patches: tuple[Patch, ...]) -> str:
+    """What the first `base-commit:` trailer in the patches says, or empty."""
+    return next(filter(None, (diff.base_commit(patch.data) for patch in patches)), "")
 
 
 def stack(parts: tuple[Series, ...]) -> Series:
@@ -64,28 +83,44 @@ def stack(parts: tuple[Series, ...]) -> Series:
         kconfigs=tuple(dict.fromkeys(k for part in parts for k in part.kconfigs)),
         suites=tuple(dict.fromkeys(s for part in parts for s in part.suites)),
         fails_on_base={t: why for part in parts for t, why in part.fails_on_base.items()},
+        base_commit=parts[0].base_commit if parts else "",
+        note="; ".join(part.note for part in parts if part.note),
     )
 
 
 def touched(patch: Patch) -> frozenset[str]:
     """The files that a patch changes, as paths in the tree."""
-    files = set()
-    for name in _FILE.findall(patch.data):
-        path = name.decode(errors="replace").strip()
-        if path != "/dev/null":
-            files.add("/".join(path.split("/")[patch.strip :]))
-    return frozenset(files)
+    return diff.touched([patch])
 
 
 def hunk_at(patch: Patch, file: str, line: int) -> int | None:
     """The number (from 1) of the hunk of `file` whose old side begins at `line`."""
-    for section in re.split(rb"^(?=--- )", patch.data, flags=re.MULTILINE):
-        if file not in touched(Patch(name=patch.name, data=section, strip=patch.strip)):
-            continue
-        starts = [int(found[1]) for found in _HUNK.finditer(section)]
-        if line in starts:
-            return starts.index(line) + 1
+    for one in diff.files(patch.data, patch.strip):
+        if file in one.paths and line in one.hunks:
+            return one.hunks.index(line) + 1
     return None
+
+
+def read_file(path: Path) -> bytes:
+    """A patch's or a mailbox's bytes, unpacked where it is compressed (gzip, bzip2, xz).
+
+    UsageError when it cannot be read.
+    """
+    try:
+        return unpacked(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+
+
+def unpacked(data: bytes) -> bytes:
+    """Bytes, decompressed when they begin as gzip, bzip2 or xz do."""
+    for magic, module in _PACKED.items():
+        if data.startswith(magic):
+            try:
+                return module(data)
+            except (OSError, EOFError, lzma.LZMAError) as error:
+                raise UsageError(f"a compressed patch is damaged: {error}") from None
+    return data
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
@@ -141,20 +176,41 @@ def _expectations(about: dict[str, Any], path: Path) -> dict[str, str]:
 def _read_quilt(directory: Path) -> Iterator[Patch]:
     listing = directory / "series"
     try:
-        lines = listing.read_text().splitlines()
+        lines = listing.read_text(errors="surrogateescape").splitlines()
     except FileNotFoundError:
         raise UsageError(f"{listing} is missing: it lists the patches in order") from None
+    seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].split()
-        if not words:
+        where = f"{listing}:{number}"
+        if (entry := _entry(line, where)) is None:
             continue
-        strip = 1
-        for option in words[1:]:
-            if not re.fullmatch(r"-p\d+", option):
-                raise UsageError(f"{listing}:{number}: unknown option {option}")
-            strip = int(option[2:])
+        name, strip = entry
+        if name in seen:
+            raise UsageError(f"{where}: {name} is listed in line {seen[name]} already")
+        seen[name] = number
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UsageError(f"{where}: {name} is outside of the directory")
         try:
-            data = (directory / words[0]).read_bytes()
+            data = unpacked((directory / name).read_bytes())
         except OSError as error:
-            raise UsageError(f"{listing}:{number}: {words[0]}: {error.strerror}") from None
-        yield Patch(name=words[0], data=data, strip=strip)
+            raise UsageError(f"{where}: {name}: {error.strerror or error}") from None
+        yield Patch(name=name, data=diff.unix(data), strip=strip)
+
+
+def _entry(line: str, where: str) -> tuple[str, int] | None:
+    """Name and -p level of one line of a `series` file; None for none, or one guarded away.
+
+    Guards are words in front of the name, as in SUSE's series files. No guard is ever selected
+    here, so `+x` takes the patch out and `-x` leaves it in.
+    """
+    words = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].split()
+    guards = list(itertools.takewhile(lambda word: word[0] in "+-", words))
+    name, *options = words[len(guards) :] or [""]
+    if not name or any(guard.startswith("+") for guard in guards):
+        return None
+    strip = 1
+    for option in options:
+        if option != "-pab" and not re.fullmatch(r"-p\d+", option):
+            raise UsageError(f"{where}: unknown option {option}")
+        strip = 1 if option == "-pab" else int(option[2:])  # -pab: quilt's way to write -p1
+    return name, strip

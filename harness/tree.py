@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,21 @@ log = logging.getLogger(__name__)
 
 KNOWN = ("6.12", "6.1")
 _IMPORT_S = 1800.0
+_FETCHED = "refs/harness/head"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """A repository of the user's, which is only read, and the mirror that borrows its objects.
+
+    `git_dir` and `common_dir` differ in a linked worktree; `head` is 40 hex.
+    """
+
+    path: Path
+    git_dir: Path
+    common_dir: Path
+    head: str
+    mirror: Path
 
 
 def config_path() -> Path:
@@ -81,11 +96,61 @@ def place_of(name: str) -> str:
     return str(package) if package else f"kernel.org ({fetch.mirror()})"
 
 
-def resolve(name: str) -> Base:
+def resolve(name: str, commit: str | None = None) -> Base:
     """The base that a name, a path or a URL stands for, imported on first use.
 
-    UsageError when there is no such tree or it is no kernel, HostError when it cannot be had.
+    `commit` (hex) takes another commit of the same mirror than its newest. UsageError when there
+    is no such tree or commit or it is no kernel, HostError when it cannot be had.
     """
+    base = _resolve(name)
+    if commit is None or base.commit == commit:
+        return base
+    if (found := _commit_in(base.mirror, commit)) is None:
+        raise UsageError(
+            f"tree {name} has no commit {commit[:12]}",
+            hint=f"it is at {base.commit[:12]} ({base.version})",
+        )
+    return _describe(name, base.mirror, found)
+
+
+def local() -> tuple[str, ...]:
+    """Trees that can be had without the network: those the user added, then the known ones."""
+    trees = added()
+    mine = [
+        name
+        for name, place in trees.items()
+        if (_fetched(name, place) if "://" in place else Path(place).exists())
+    ]
+    return (*mine, *(n for n in KNOWN if n not in trees and _tarball_here(n)))
+
+
+def resolve_local(name: str) -> Base:
+    """resolve() of one of local(), as it was when it last came over the network."""
+    place = added().get(name, "")
+    if "://" in place:
+        mirror = _mirror(name, place)
+        return _describe(name, mirror, Git(mirror).out("rev-parse", _FETCHED))
+    if not place and (tarball := _tarball_here(name)):
+        return _from_tarball(name, tarball)
+    return resolve(name)
+
+
+def with_commit(name: str, commit: str) -> Base | None:
+    """The Base of a tree of local() at a commit, None where it has no such commit."""
+    base = resolve_local(name)
+    found = base.commit if base.commit == commit else _commit_in(base.mirror, commit)
+    return _describe(name, base.mirror, found) if found else None
+
+
+def checkout(name: str) -> Checkout:
+    """The user's repository that an added name or a path stands for; UsageError for none."""
+    place = added().get(name, name)
+    if "://" in place or not _is_repository(path := Path(place).absolute()):
+        raise UsageError(f"{place} is no git checkout")
+    return _open_checkout(name, path)
+
+
+def _resolve(name: str) -> Base:
     trees = added()
     if name in trees:
         return _from_place(name, trees[name])
@@ -98,6 +163,27 @@ def resolve(name: str) -> Base:
     raise UsageError(f"no tree named {name}", hint=hint)
 
 
+def _commit_in(mirror: Path, commit: str) -> str | None:
+    """A commit that the mirror has, in full; None for none, or an ambiguous hash."""
+    if not re.fullmatch(r"[0-9a-f]{7,40}", commit):
+        return None
+    done = Git(mirror).run("rev-parse", "--verify", "-q", f"{commit}^{{commit}}")
+    return None if done.status else done.text
+
+
+def _fetched(name: str, url: str) -> bool:
+    return (_mirror(name, url) / _FETCHED).exists()
+
+
+def _tarball_here(name: str) -> Path | None:
+    """The package's tarball, else the newest one that was downloaded."""
+    if package := _package(name):
+        return package
+    found = (cache.root() / "tarballs").glob(f"linux-{name}.*tar.xz")
+    newest = sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+    return newest[-1] if newest else None
+
+
 def _package(name: str) -> Path | None:
     """The tarball of Debian's or Ubuntu's linux-source package."""
     found = sorted(Path("/usr/src").glob(f"linux-source-{name}.tar.*"))
@@ -108,7 +194,7 @@ def _from_place(name: str, place: str) -> Base:
     if "://" in place:
         return _from_url(name, place)
     path = Path(place).absolute()
-    if (path / ".git").exists() or (path / "objects").is_dir():
+    if _is_repository(path):
         return _from_checkout(name, path)
     if path.is_dir():
         return _from_directory(name, path)
@@ -197,20 +283,53 @@ def _commit_files(name: str, mirror: Path, top: Path, index: Path) -> str:
     return commit
 
 
+def _is_repository(path: Path) -> bool:
+    return (path / ".git").exists() or (path / "objects").is_dir()
+
+
 def _from_checkout(name: str, path: Path) -> Base:
     """HEAD of a user's repository, through a mirror that borrows its objects."""
-    done = proc.run(["git", "-C", str(path), "rev-parse", "--git-common-dir", "HEAD"])
-    if done.status:
-        raise UsageError(f"{path}: git finds no commit there", lines=(done.complaint[:200],))
-    common, commit = done.text.splitlines()
-    objects = (path / common / "objects").resolve()
-    mirror = _mirror(name if "/" not in name else path.name, str(path))
-    borrow = mirror / "objects/info/alternates"
-    if not borrow.exists():
-        with _locked(mirror):
-            init_mirror(mirror)
-            cache.write_whole(borrow, f"{objects}\n".encode())
-    return _describe(name, mirror, commit)
+    found = _open_checkout(name, path)
+    return _describe(name, found.mirror, found.head)
+
+
+def _open_checkout(name: str, path: Path) -> Checkout:
+    found = user_git(path, "rev-parse", "--git-dir", "--git-common-dir", "HEAD")
+    if found.status:
+        raise UsageError(f"{path}: git finds no commit there", lines=(found.complaint[:200],))
+    git_dir, common_dir, commit = found.text.splitlines()
+    opened = Checkout(
+        path=path,
+        git_dir=(path / git_dir).resolve(),
+        common_dir=(path / common_dir).resolve(),
+        head=commit,
+        mirror=_mirror(name if "/" not in name else path.name, str(path)),
+    )
+    _borrow(opened)
+    return opened
+
+
+def user_git(path: Path, *args: str) -> proc.Completed:
+    """git on the user's own repository: only for names and settings, which it alone knows."""
+    git_dir = path / ".git" if (path / ".git").exists() else path
+    argv = ["git", "-C", str(path), f"--git-dir={git_dir}", *args]
+    return proc.run(argv, env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"})
+
+
+def _borrow(opened: Checkout) -> None:
+    """Make or mend the mirror of a checkout: its objects, and where its history was cut off."""
+    mirror = opened.mirror
+    wanted = {mirror / "objects/info/alternates": f"{opened.common_dir / 'objects'}\n".encode()}
+    if (shallow := opened.common_dir / "shallow").exists():
+        wanted[mirror / "shallow"] = shallow.read_bytes()
+    else:
+        (mirror / "shallow").unlink(missing_ok=True)
+    if all(path.is_file() and path.read_bytes() == data for path, data in wanted.items()):
+        return
+    with _locked(mirror):
+        init_mirror(mirror)
+        for path, data in wanted.items():
+            cache.write_whole(path, data)
 
 
 def _from_url(name: str, url: str) -> Base:
@@ -220,8 +339,8 @@ def _from_url(name: str, url: str) -> Base:
         init_mirror(mirror)
         log.info("fetching %s", url)
         git = Git(mirror)
-        done = git.run("fetch", "-q", "--depth=1", url, "+HEAD:refs/harness/head")
+        done = git.run("fetch", "-q", "--depth=1", url, f"+HEAD:{_FETCHED}")
         if done.status:
             last = tuple(done.complaint.splitlines()[-3:])
             raise HostError(f"tree {name}: cannot fetch {url}", lines=last)
-        return _describe(name, mirror, git.out("rev-parse", "refs/harness/head"))
+        return _describe(name, mirror, git.out("rev-parse", _FETCHED))

@@ -2,12 +2,23 @@
 """The options that describe a cell: series, tree, configuration, guest, tests."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import project
 from harness.errors import UsageError
 from harness.model import Cell, GuestSpec, Mount, Rounds, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A series and what it goes on; `notes` say what was chosen or left out."""
+
+    stack: Series
+    tree: str | None
+    commit: str | None
+    notes: tuple[str, ...]
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +77,12 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
 
 def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()) -> Cell:
     """The cell that the options describe. UsageError where they contradict each other."""
-    stack, tree, commit = _source(arguments)
+    source = _source(arguments)
     return Cell(
-        stack=stack,
-        tree=tree,
-        commit=commit,
+        stack=source.stack,
+        tree=source.tree,
+        commit=source.commit,
+        notes=source.notes,
         kconfigs=tuple(arguments.kconfig or ()),
         suites=tuple(getattr(arguments, "suite", ())),
         commands=tuple(getattr(arguments, "run_command", ())),
@@ -109,13 +121,38 @@ def _rounds(arguments: argparse.Namespace) -> Rounds:
     )
 
 
-def _source(arguments: argparse.Namespace) -> tuple[Series, str | None, str | None]:
-    from harness import series
+def _source(arguments: argparse.Namespace) -> Source:
+    """The series, the tree and its commit that the options name."""
+    from harness import intake, series
 
-    root = project.root()
-    parts = [name for name in (arguments.series or "").split(",") if name]
-    stack = series.stack(tuple(series.load(root, name, arguments.tree) for name in parts))
-    return stack, arguments.tree, None
+    place = arguments.tree
+    parts = []
+    commit = None
+    if arguments.range:
+        if place is None:
+            raise UsageError("--range wants --tree: the checkout whose commits these are")
+        made, commit = intake.from_range(place, arguments.range)
+        parts.append(made)
+    for spec in (arguments.series or "").split(","):
+        if spec:
+            version = arguments.patch_version
+            parts.append(intake.load(project.root(), spec, tree=place, version=version))
+    notes = [part.note for part in parts if part.note]
+    if place is not None:
+        if not parts:
+            changes = intake.from_checkout(place) if intake.has_changes(place) else None
+            if changes is not None:
+                parts.append(changes)
+                commit = changes.base_commit
+        elif intake.has_changes(place):
+            notes.append(f"uncommitted changes of {place} are left out: there is a series")
+    stack = series.stack(tuple(parts))
+    if place is None and stack.patches:
+        choice = intake.choose_base(stack)
+        place, commit = choice.tree, choice.commit
+        if not stack.bases:
+            notes.append(choice.why)
+    return Source(stack=stack, tree=place, commit=commit, notes=tuple(notes))
 
 
 def open_record(cell: Cell, parent: Path) -> Any:

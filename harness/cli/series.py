@@ -2,6 +2,7 @@
 """`harness series`: the series of a project, and bringing others in."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def add(commands: Any) -> None:
         inner, "check", _series_check, "does it apply to its bases, and checkpatch"
     )
     check.add_argument("name")
+    bring = parser.command(
+        inner, "import", _series_import, "write any form of a series as a quilt directory"
+    )
+    bring.add_argument("spec", metavar="DIR|FILE|-", help="as --series takes it")
+    bring.add_argument("name", nargs="?", help="in patches/, or a directory (with a slash)")
+    bring.add_argument("--version", type=int, metavar="N", help="which version of a thread's")
     check.add_argument("--build", action="store_true", help="build it on each base as well")
 
 
@@ -77,4 +84,22 @@ def _check_build(root: Path, name: str) -> int:
         print(f"ok  {name} builds on {base}: {built.release}")
         for warning in built.warnings:
             print(f"    {warning}")
+    return ExitCode.OK
+
+
+def _series_import(arguments: argparse.Namespace) -> int:
+    from harness import intake
+
+    root = project.root()
+    made = intake.load(root, arguments.spec, version=arguments.version)
+    choice = intake.choose_base(made)
+    if choice.commit is None:
+        made = replace(made, bases=made.bases or (choice.tree,))
+    name = arguments.name or made.name
+    directory = Path(name) if "/" in name else root / "patches" / name
+    intake.write(made, directory)
+    if made.note:
+        print(made.note)
+    print(f"{directory}: {len(made.patches)} patches; {choice.why}")
+    print(f"next: harness run --series {name}")
     return ExitCode.OK

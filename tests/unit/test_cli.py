@@ -72,7 +72,9 @@ def test_a_patch_that_does_not_apply(
 def test_a_patch_that_is_already_applied(
     project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (project / "patches/s/series").write_text("one.patch\none.patch\n")
+    patch = (project / "patches/s/one.patch").read_bytes()
+    (project / "patches/s/again.patch").write_bytes(patch)
+    (project / "patches/s/series").write_text("one.patch\nagain.patch\n")
     code, said = run(capsys, "run", "--series", "s", "--tree", kernel)
     assert code == ExitCode.APPLY
     assert "already applied" in said
