@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import proc
+
 
 @pytest.fixture(autouse=True)
 def _own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,3 +13,10 @@ def _own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / f"xdg-{name.lower()}"))
     monkeypatch.delenv("HARNESS_ACCEL", raising=False)
     monkeypatch.delenv("HARNESS_PROJECT", raising=False)
+
+
+@pytest.fixture
+def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start without guard.py, for tests that run hundreds of short ones: it is a Python
+    of its own, and most of their time. What it does is tested in test_proc.py."""
+    monkeypatch.setattr(proc, "guarded", lambda argv, life: list(argv))

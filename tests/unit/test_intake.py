@@ -19,9 +19,11 @@ from harness import apply, diff, intake, series, tree
 from harness.errors import HarnessError, UsageError
 from harness.model import Base, Patch, Series
 from tests.unit import fakes
+from tests.unit.fakes import quick_git as git
 
 DATA = Path(__file__).parents[1] / "data/intake"
-ENV = {**os.environ, **fakes.ENV, "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+ENV = {**os.environ, **fakes.ENV}
+pytestmark = pytest.mark.usefixtures("unguarded")
 
 # What git am is given where it cannot take the file itself: the same series, plainly written.
 MAILS = {
@@ -97,14 +99,6 @@ REFUSED = {
     "quilt-reverse": r"series:1: unknown option -R",
     "quilt-missing": r"series:1: a.patch: No such file or directory",
 }
-
-
-def git(path: Path, *args: str) -> str:
-    """git without our guard around it, as a hundred of them run here."""
-    argv = ["git", *args]
-    done = subprocess.run(argv, cwd=path, env=ENV, capture_output=True, check=False)
-    assert not done.returncode, done.stderr.decode()
-    return done.stdout.decode().strip()
 
 
 @pytest.fixture(scope="module")
