@@ -89,6 +89,21 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kconfig:
+    """What configures a kernel, the weakest first.
+
+    `config_file` is a whole .config to start from; without it, tinyconfig. `defaults` are
+    kconfigs/guest.config and, without `config_file`, base.config. `fragments` have to agree
+    among themselves; `settings` (--set) win over everything, a later one over an earlier one.
+    """
+
+    config_file: Fragment | None = None
+    defaults: tuple[Fragment, ...] = ()
+    fragments: tuple[Fragment, ...] = ()
+    settings: tuple[Fragment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """A built kernel in the cache. `dir` holds image, vmlinux, config and build.log.
 

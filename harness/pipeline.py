@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import kconfig, kernel, proc, tree, verdict
+from harness import kconfig, kernel, proc, toolchain, tree, verdict
 from harness.errors import GuestLostError, NothingRanError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -166,9 +166,8 @@ class CellRun:
     def _load_fragments(self, suites: Sequence[GuestTests]) -> tuple[Fragment, ...]:
         wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
         return (
-            load_fragment(self._root, "base"),
             *(fragment for suite in suites for fragment in suite.fragments),
-            *(load_fragment(self._root, name) for name in wanted if name != "base"),
+            *(load_fragment(self._root, name) for name in wanted),
         )
 
     def _build(self, label: str, stack: Series) -> Kernel:
@@ -178,7 +177,8 @@ class CellRun:
             built = kernel.find_or_build(
                 self._base,
                 stack,
-                self._fragments,
+                kconfig.compose(self._root, self._fragments),
+                toolchain=toolchain.Toolchain(),
                 build_log=directory / "build.log",
                 progress=self._watch.build,
             )
