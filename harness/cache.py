@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HostError
+from harness.errors import HostError, UsageError
 
 
 def root() -> Path:
@@ -88,6 +89,16 @@ def building(final: Path) -> Iterator[Path]:
             # Another run was faster; equal keys have equal content.
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def limit_bytes() -> int:
+    """How large the built kernels may become together: `$HARNESS_CACHE_SIZE`, as 500M or 10G (of
+    1024), 10G without it. UsageError where it is no size."""
+    text = os.environ.get("HARNESS_CACHE_SIZE") or "10G"
+    match = re.fullmatch(r"(\d+) *([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"HARNESS_CACHE_SIZE={text} is not a size", hint="as 500M or 10G")
+    return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
 
 
 def evict(directory: Path, limit_bytes: int) -> int:

@@ -139,12 +139,21 @@ def reason(tree: KconfigTree, config: dict[str, str], symbol: str, value: str) -
     hidden = min((_unmet(_visible(e, p), config, 1) for e in asking for p in e.prompts), key=len)
     if hidden:
         return "its prompt needs " + " and ".join(hidden)
-    choice = [b for e in asking for b in e.blocks() if b.kind == "choice"]
-    for other, others in tree.entries.items():
-        if config.get(other) == "y" and any(b in choice for e in others for b in e.blocks()):
-            return f"{other}=y is chosen in its place"
+    if other := chosen_instead(tree, config, symbol):
+        return f"{other}=y is chosen in its place"
     limits = [limit for e in entries for limit in e.ranges]
     return f"its range is {limits[0]}" if limits else ""
+
+
+def chosen_instead(tree: KconfigTree, config: dict[str, str], symbol: str) -> str:
+    """The other symbol of `symbol`'s choice that is y; empty where there is none."""
+    own = tree.entries.get(symbol, [])
+    choice = {id(b) for e in own if e.prompts for b in e.blocks() if b.kind == "choice"}
+    for other, others in tree.entries.items():
+        inside = any(id(b) in choice for e in others for b in e.blocks())
+        if inside and other != symbol and config.get(other) == "y":
+            return other
+    return ""
 
 
 def _depends(entry: _Entry) -> list[str]:

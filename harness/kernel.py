@@ -8,24 +8,24 @@ import re
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import apply, cache, kconfig, proc, series, slot, toolchain
-from harness.errors import BuildError, KconfigError
-from harness.model import Base, Fragment, Kernel, Series
+from harness import apply, cache, kconfig, proc, series, slot
+from harness.errors import BuildError
+from harness.kbuild import Kbuild
+from harness.model import Base, Kconfig, Kernel, Series
+from harness.toolchain import Toolchain
 
 log = logging.getLogger(__name__)
 
 _RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
-_CONFIG_S = 300.0
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
 _COMPILER = re.compile(
     r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
 )
 _OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
-_EVICT_BYTES = 10 << 30
 
 Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
@@ -34,19 +34,21 @@ Progress = Callable[[int, int | None, str], None]
 def find_or_build(
     base: Base,
     stack: Series,
-    fragments: Sequence[Fragment],
+    wanted: Kconfig,
     *,
+    toolchain: Toolchain,
     build_log: Path,
     progress: Progress,
 ) -> Kernel:
-    """The kernel of `base` with `stack` applied, configured by `fragments` over tinyconfig.
+    """The kernel of `base` with `stack` applied, configured as `wanted`, built with `toolchain`.
 
     `build_log` gets make's whole output when something is built. Raises ApplyError, KconfigError,
     BuildError (the first error, the patches that touch that file, the log) or HostError.
     """
-    merged = kconfig.merge(fragments)
+    limit_bytes = cache.limit_bytes()
+    config = _config_parts(wanted, toolchain)
     tree = apply.apply(base, stack)
-    key = cache.digest(_RECIPE, tree, merged, toolchain.identity())
+    key = cache.digest(_RECIPE, tree, *config)
     if found := _load(key, tree):
         return found
     lock = cache.root() / "kernels" / f"{key}.lock"
@@ -57,15 +59,21 @@ def find_or_build(
     with cache.locked(lock, timeout_s=_BUILD_S, waiting=waiting):
         if found := _load(key, tree):
             return found
-        config_key = cache.digest(merged, toolchain.identity())[:12]
+        config_key = cache.digest(*config)[:12]
         with slot.take(base, tree, config_key) as taken:
-            work = _Build(base, stack, taken, config_key)
-            work.configure(merged, fragments)
+            work = _Build(base, stack, taken, config_key, toolchain)
+            work.configure(wanted)
             work.make(build_log, progress)
             built = work.store(key, tree, build_log)
     lock.unlink(missing_ok=True)
-    cache.evict(cache.root() / "kernels", _EVICT_BYTES)
+    cache.evict(cache.root() / "kernels", limit_bytes)
     return built
+
+
+def _config_parts(wanted: Kconfig, tools: Toolchain) -> tuple[str, ...]:
+    """What of a key is not the tree's: equal parts, equal .config and equal compiler."""
+    start = (wanted.config_file.text,) if wanted.config_file else ()
+    return kconfig.merge(wanted), tools.identity(), *start
 
 
 def _load(key: str, tree: str) -> Kernel | None:
@@ -88,39 +96,27 @@ def _load(key: str, tree: str) -> Kernel | None:
 class _Build:
     """One build in a slot: configure, make, store."""
 
-    def __init__(self, base: Base, stack: Series, taken: slot.Slot, config_key: str) -> None:
+    def __init__(
+        self, base: Base, stack: Series, taken: slot.Slot, config_key: str, tools: Toolchain
+    ) -> None:
         self._base = base
         self._stack = stack
         self._slot = taken
         self._objects = taken.objects(config_key)
         self._sizes = cache.root() / "build-sizes" / config_key
+        self._kbuild = Kbuild(
+            base=base.name,
+            slot=taken.dir,
+            source=taken.source,
+            objects=self._objects,
+            tools=tools,
+            lock=taken.lock,
+        )
         self._objects.mkdir(parents=True, exist_ok=True)
 
-    def _command(self, *targets: str) -> list[str]:
-        return [
-            "make",
-            "-C",
-            str(self._slot.source),
-            f"O={self._objects}",
-            f"-j{toolchain.jobs()}",
-            *toolchain.make_arguments(),
-            *targets,
-        ]
-
-    def _run(self, *targets: str) -> None:
-        done = proc.run(
-            self._command(*targets),
-            env=toolchain.environment(self._slot.dir),
-            timeout_s=_CONFIG_S,
-            keep_fds=(self._slot.lock,),
-        )
-        if done.status:
-            lines = tuple((done.text + "\n" + done.complaint).splitlines()[-8:])
-            raise KconfigError(f"make {' '.join(targets)} failed on {self._base.name}", lines=lines)
-
-    def configure(self, merged: str, fragments: Sequence[Fragment]) -> None:
+    def configure(self, wanted: Kconfig) -> None:
         """Make .config, and check that what was asked for is in it."""
-        config = self._objects / ".config"
+        config = self._kbuild.config
         done = self._objects / ".harness-configured"
         token = cache.digest(
             self._base.tree,
@@ -128,26 +124,22 @@ class _Build:
         )
         if not (config.exists() and done.exists() and done.read_text() == token):
             done.unlink(missing_ok=True)
-            config.unlink(missing_ok=True)
             log.info("configuring")
-            self._run("tinyconfig")
-            with config.open("a") as file:
-                file.write(merged)
-            self._run("olddefconfig")
+            self._kbuild.configure(wanted)
             cache.write_whole(done, token.encode())
-        kconfig.dropped(fragments, config.read_text(), self._slot.source)
+        kconfig.dropped(wanted, config.read_text(), self._slot.source)
 
     def make(self, build_log: Path, progress: Progress) -> None:
         """Build bzImage, all of make's output to `build_log`."""
         fresh = not (self._objects / "vmlinux").exists()
         expected = self._expected() if fresh else None
-        command = self._command("bzImage")
+        command = self._kbuild.command("bzImage")
         count = 0
         with (
             build_log.open("wb", buffering=0) as file,
             proc.spawn(
                 command,
-                env=toolchain.environment(self._slot.dir),
+                env=self._kbuild.environment(),
                 keep_fds=(self._slot.lock,),
             ) as process,
         ):

@@ -92,6 +92,21 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kconfig:
+    """What configures a kernel, the weakest first.
+
+    `config_file` is a whole .config to start from; without it, tinyconfig. `defaults` are
+    kconfigs/guest.config and, without `config_file`, base.config. `fragments` have to agree
+    among themselves; `settings` (--set) win over everything, a later one over an earlier one.
+    """
+
+    config_file: Fragment | None = None
+    defaults: tuple[Fragment, ...] = ()
+    fragments: tuple[Fragment, ...] = ()
+    settings: tuple[Fragment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """A built kernel in the cache. `dir` holds image, vmlinux, config and build.log.
 
@@ -266,10 +281,10 @@ class Cell:
 
     `tree` is a name, path or URL, None for the series' first base, and `commit` one of its
     commits, None for its newest; `notes` say how these were chosen; `kconfigs` names fragments
-    of kconfigs/ or paths; `commands` are programs of the host to run as tests, `timeout_s` for
-    each of them; `tests` are globs on test
-    names, empty for all; `with_base` also runs the unpatched base. `accel` is kvm, tcg or None to
-    find out.
+    of kconfigs/ or paths, `config` is a whole .config to start from, `settings` are SYMBOL=value,
+    `cc` and `llvm` as in toolchain.Toolchain; `commands` are programs of the host to run as
+    tests, `timeout_s` for each of them; `tests` are globs on test names, empty for all;
+    `with_base` also runs the unpatched base. `accel` is kvm, tcg or None to find out.
     """
 
     stack: Series
@@ -277,6 +292,10 @@ class Cell:
     commit: str | None = None
     notes: tuple[str, ...] = ()
     kconfigs: tuple[str, ...] = ()
+    config: Path | None = None
+    settings: tuple[str, ...] = ()
+    cc: str = ""
+    llvm: bool = False
     suites: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     timeout_s: float | None = None

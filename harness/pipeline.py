@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import cache, kconfig, kernel, plan, proc, slot, tree, verdict
+from harness import cache, kconfig, kernel, plan, proc, slot, toolchain, tree, verdict
 from harness.errors import GuestLostError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -18,6 +18,7 @@ from harness.model import (
     Command,
     CommandResult,
     Fragment,
+    Kconfig,
     Kernel,
     Mount,
     Outcome,
@@ -98,7 +99,8 @@ class CellRun:
         self._base: Base | None = None
         self._kernels: dict[str, Kernel] = {}
         self._accel = ""
-        self._fragments: tuple[Fragment, ...] = ()
+        self._kconfig = Kconfig()
+        self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
         self._agent = agent.Agent(program=Path(), calibration_us=1)
 
@@ -149,7 +151,7 @@ class CellRun:
             suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
             if self._cell.commands:
                 suites.append(Commands(self._cell.commands, Path.cwd(), self._cell.timeout_s))
-            self._fragments = self._load_fragments(suites)
+            self._kconfig = self._configuration(suites)
             log = self._record.path / "programs.log"
             self._agent = agent.build()
             prepared = [suite.prepare(log) for suite in suites]
@@ -191,12 +193,17 @@ class CellRun:
         base = [("base", empty)] if self._cell.with_base else []
         return [*base, ("tip", self._cell.stack)]
 
-    def _load_fragments(self, suites: Sequence[Suite]) -> tuple[Fragment, ...]:
+    def _configuration(self, suites: Sequence[Suite]) -> Kconfig:
         wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
-        return (
-            load_fragment(self._root, "base"),
-            *(fragment for suite in suites for fragment in suite.fragments),
-            *(load_fragment(self._root, name) for name in wanted if name != "base"),
+        config = self._cell.config
+        return kconfig.compose(
+            self._root,
+            (
+                *(fragment for suite in suites for fragment in suite.fragments),
+                *(load_fragment(self._root, name) for name in wanted),
+            ),
+            config_file=kconfig.load_config(config) if config else None,
+            settings=tuple(kconfig.setting(text) for text in self._cell.settings),
         )
 
     def _build(self, label: str, stack: Series) -> Kernel:
@@ -206,7 +213,8 @@ class CellRun:
             built = kernel.find_or_build(
                 self._base,
                 stack,
-                self._fragments,
+                self._kconfig,
+                toolchain=self._toolchain,
                 build_log=directory / "build.log",
                 progress=self._watch.build,
             )

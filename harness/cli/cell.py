@@ -77,6 +77,10 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
 
 def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()) -> Cell:
     """The cell that the options describe. UsageError where they contradict each other."""
+    from harness import toolchain
+
+    if arguments.arch is not None:
+        toolchain.check_arch(arguments.arch)
     source = _source(arguments)
     return Cell(
         stack=source.stack,
@@ -84,6 +88,10 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         commit=source.commit,
         notes=source.notes,
         kconfigs=tuple(arguments.kconfig or ()),
+        config=arguments.config,
+        settings=tuple(arguments.set),
+        cc=arguments.cc or "",
+        llvm=bool(arguments.llvm),
         suites=tuple(getattr(arguments, "suite", ())),
         commands=tuple(getattr(arguments, "run_command", ())),
         timeout_s=getattr(arguments, "timeout", None),

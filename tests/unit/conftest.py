@@ -11,8 +11,8 @@ def _own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's cache, results or configuration."""
     for name in ("CACHE", "STATE", "CONFIG"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / f"xdg-{name.lower()}"))
-    monkeypatch.delenv("HARNESS_ACCEL", raising=False)
-    monkeypatch.delenv("HARNESS_PROJECT", raising=False)
+    for name in ("ACCEL", "PROJECT", "JOBS", "CACHE_SIZE"):
+        monkeypatch.delenv(f"HARNESS_{name}", raising=False)
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a build says, on a tree whose Makefile does what a kernel's does, in no time."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from harness import kernel, tree
-from harness.errors import BuildError, KconfigError
-from harness.model import Fragment, Kernel, Patch, Series
+from harness.errors import BuildError, KconfigError, UsageError
+from harness.model import Fragment, Kconfig, Kernel, Patch, Series
+from harness.toolchain import Toolchain
 from tests.unit import fakes
 
 # tinyconfig, olddefconfig and bzImage as a kernel's Makefile has them; the sources lie where the
@@ -17,26 +19,36 @@ MAKEFILE = (
     fakes.MAKEFILE
     + """
 tinyconfig:
-\t@touch $(O)/.config
+\t@echo CONFIG_TINY=y > $(O)/.config
 olddefconfig:
 \t@sed -i /CONFIG_DROPPED/d $(O)/.config
 bzImage:
 \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config
 \t@echo '  CC      fs/aio.o'
-\t@cd $(O) && gcc -Wall -c ../../tree/fs/aio.c -o aio.o
+\t@cd $(O) && $(CC) -Wall -c ../../tree/fs/aio.c -o aio.o
 \t@touch $(O)/vmlinux $(O)/arch/x86/boot/bzImage
 \t@echo 6.12.7 > $(O)/include/config/kernel.release
 """
 )
+DEFAULT = Toolchain()
 GOOD = "int first;\n\nint second;\n"
 
 
-def build(tmp_path: Path, new: str, fragment: str = "CONFIG_AIO=y\n") -> Kernel:
+def build(
+    tmp_path: Path,
+    new: str,
+    fragment: str = "CONFIG_AIO=y\n",
+    *,
+    start: str = "",
+    tools: Toolchain = DEFAULT,
+) -> Kernel:
     """Build a tree with a one-line patch of fs/aio.c that says `new`."""
-    linux = fakes.commit_kernel(tmp_path / "linux")
-    (linux / "Makefile").write_text(MAKEFILE)
-    (linux / "fs/aio.c").write_text(GOOD)
-    fakes.git(linux, "commit", "-q", "-am", "builds")
+    linux = tmp_path / "linux"
+    if not linux.exists():
+        fakes.commit_kernel(linux)
+        (linux / "Makefile").write_text(MAKEFILE)
+        (linux / "fs/aio.c").write_text(GOOD)
+        fakes.git(linux, "commit", "-q", "-am", "builds")
     diff = (
         f"--- a/fs/aio.c\n+++ b/fs/aio.c\n@@ -1,3 +1,3 @@\n int first;\n-\n+{new}\n int second;\n"
     )
@@ -44,7 +56,11 @@ def build(tmp_path: Path, new: str, fragment: str = "CONFIG_AIO=y\n") -> Kernel:
     return kernel.find_or_build(
         tree.resolve(str(linux)),
         stack,
-        (Fragment(name="base", text=fragment),),
+        Kconfig(
+            config_file=Fragment(name="whole", text=start) if start else None,
+            defaults=(Fragment(name="base", text=fragment),),
+        ),
+        toolchain=tools,
         build_log=tmp_path / "build.log",
         progress=lambda done, expected, what: None,
     )
@@ -81,3 +97,37 @@ def test_warnings_in_the_files_of_the_series_are_kept(tmp_path: Path) -> None:
 def test_a_symbol_that_does_not_survive_is_named(tmp_path: Path) -> None:
     with pytest.raises(KconfigError, match="CONFIG_DROPPED: base asks for y, .* says n"):
         build(tmp_path, "int third;", fragment="CONFIG_AIO=y\nCONFIG_DROPPED=y\n")
+
+
+def test_a_whole_config_is_where_the_build_starts(tmp_path: Path) -> None:
+    tiny = build(tmp_path, "int third;")
+    whole = build(tmp_path, "int third;", start="CONFIG_WHOLE=m\nCONFIG_DROPPED=y\n")
+    assert tiny.config.read_text() == "CONFIG_TINY=y\nCONFIG_AIO=y\n"
+    assert whole.config.read_text() == "CONFIG_WHOLE=m\nCONFIG_AIO=y\n"
+    assert not whole.cached and whole.tree == tiny.tree
+
+
+def test_another_compiler_makes_another_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "bin/gcc-99"
+    own.parent.mkdir()
+    own.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n[ "$1" != --version ] || exec echo gcc-99\n'
+        f'exec {shutil.which("gcc")} "$@"\n'
+    )
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{own.parent}:{os.environ['PATH']}")
+    usual = build(tmp_path, "int third;")
+    other = build(tmp_path, "int third;", tools=Toolchain(cc="gcc-99"))
+    assert other.key != usual.key and not other.cached
+    assert "-c " in (tmp_path / "calls").read_text()
+    assert build(tmp_path, "int third;", tools=Toolchain(cc="gcc-99")).cached
+
+
+def test_nonsense_in_the_environment_ends_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_SIZE", "much")
+    with pytest.raises(UsageError, match="HARNESS_CACHE_SIZE=much"):
+        build(tmp_path, "int third;")

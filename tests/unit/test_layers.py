@@ -12,8 +12,9 @@ LAYERS = (
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest"),
-    ("tree", "apply", "thread", "slot", "guest.agent", "guest.accel", "guest.vng", "suites"),
-    ("kernel", "checkout", "suites.guest_tests", "suites.command", "suites.judge"),
+    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
+    + ("suites",),
+    ("kernel", "checkout", "menuconfig", "suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "intake"),
     ("pipeline", "report", "report.text"),
     ("terminal",),

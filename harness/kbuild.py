@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own `make`, with the objects outside of the sources."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import kconfig, proc, toolchain
+from harness.errors import KconfigError
+from harness.model import Kconfig
+from harness.toolchain import Toolchain
+
+_CONFIG_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kbuild:
+    """Sources in a slot, an O= directory and a toolchain.
+
+    `base` is the tree's name in errors, `lock` the slot's descriptor, which what runs here keeps
+    open.
+    """
+
+    base: str
+    slot: Path
+    source: Path
+    objects: Path
+    tools: Toolchain
+    lock: int
+
+    def command(self, *targets: str) -> list[str]:
+        """The make command for `targets`."""
+        return [
+            "make",
+            "-C",
+            str(self.source),
+            f"O={self.objects}",
+            f"-j{toolchain.jobs()}",
+            *self.tools.make_arguments(),
+            *targets,
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """What to add to the environment of that command."""
+        return toolchain.environment(self.slot)
+
+    def run(self, *targets: str) -> str:
+        """Make what takes seconds; returns make's output. KconfigError with its last lines when
+        it fails."""
+        done = proc.run(
+            self.command(*targets),
+            env=self.environment(),
+            timeout_s=_CONFIG_S,
+            keep_fds=(self.lock,),
+        )
+        said = f"{done.text}\n{done.complaint}"
+        if done.status:
+            lines = tuple(said.splitlines()[-8:])
+            raise KconfigError(f"make {' '.join(targets)} failed on {self.base}", lines=lines)
+        return said
+
+    @property
+    def config(self) -> Path:
+        """The .config."""
+        return self.objects / ".config"
+
+    def configure(self, wanted: Kconfig) -> None:
+        """Make a new .config: the file or tinyconfig, the fragments over it, olddefconfig."""
+        self.objects.mkdir(parents=True, exist_ok=True)
+        self.config.unlink(missing_ok=True)
+        if wanted.config_file:
+            self.config.write_text(wanted.config_file.text)
+        else:
+            self.run("tinyconfig")
+        with self.config.open("a") as file:
+            file.write(kconfig.merge(wanted))
+        self.run("olddefconfig")
