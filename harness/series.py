@@ -179,15 +179,11 @@ def _read_quilt(directory: Path) -> Iterator[Patch]:
         lines = listing.read_text(errors="surrogateescape").splitlines()
     except FileNotFoundError:
         raise UsageError(f"{listing} is missing: it lists the patches in order") from None
-    seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         where = f"{listing}:{number}"
         if (entry := _entry(line, where)) is None:
             continue
         name, strip = entry
-        if name in seen:
-            raise UsageError(f"{where}: {name} is listed in line {seen[name]} already")
-        seen[name] = number
         if name.startswith("/") or ".." in name.split("/"):
             raise UsageError(f"{where}: {name} is outside of the directory")
         try:
@@ -210,7 +206,7 @@ def _entry(line: str, where: str) -> tuple[str, int] | None:
         return None
     strip = 1
     for option in options:
-        if option != "-pab" and not re.fullmatch(r"-p\d+", option):
+        if not re.fullmatch(r"-p\d+", option):
             raise UsageError(f"{where}: unknown option {option}")
-        strip = 1 if option == "-pab" else int(option[2:])  # -pab: quilt's way to write -p1
+        strip = int(option[2:])
     return name, strip

@@ -94,7 +94,7 @@ REFUSED = {
     "fuzzy.diff": r"fuzzy.patch does not apply to .*: fs/aio.c hunk 1",
     "mixed-dir": r"mixed-dir holds mails and plain diffs \(2.diff\)",
     "empty-dir": r"empty-dir holds no patches",
-    "quilt-twice": r"series:2: a.patch is listed in line 1 already",
+    "quilt-twice": r"a.patch is already applied in",
     "quilt-outside": r"series:1: ../words.diff is outside of the directory",
     "quilt-reverse": r"series:1: unknown option -R",
     "quilt-missing": r"series:1: a.patch: No such file or directory",
