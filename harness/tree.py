@@ -157,7 +157,8 @@ def _resolve(name: str) -> Base:
     if name in KNOWN:
         return _from_tarball(name, _package(name) or fetch.kernel_org(name))
     if "/" in name or Path(name).exists():
-        return _from_place(name, name)
+        shown = name if "://" in name else Path(name).resolve().name
+        return _from_place(shown, name)
     close = difflib.get_close_matches(name, [*trees, *KNOWN], 1)
     hint = f"did you mean {close[0]}?" if close else "`harness tree list` shows the known ones"
     raise UsageError(f"no tree named {name}", hint=hint)
