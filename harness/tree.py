@@ -110,7 +110,7 @@ def resolve(name: str, commit: str | None = None) -> Base:
             f"tree {name} has no commit {commit[:12]}",
             hint=f"it is at {base.commit[:12]} ({base.version})",
         )
-    return _describe(name, base.mirror, found)
+    return _describe(base.name, base.mirror, found)
 
 
 def local() -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def with_commit(name: str, commit: str) -> Base | None:
     """The Base of a tree of local() at a commit, None where it has no such commit."""
     base = resolve_local(name)
     found = base.commit if base.commit == commit else _commit_in(base.mirror, commit)
-    return _describe(name, base.mirror, found) if found else None
+    return _describe(base.name, base.mirror, found) if found else None
 
 
 def checkout(name: str) -> Checkout:

@@ -203,9 +203,15 @@ def _await(changes: Changes) -> set[Any]:
 
 
 def _watched(arguments: argparse.Namespace) -> list[Path]:
+    """What a change of which asks for another run: each directory once, none inside another."""
     root = project.root()
-    places = [root / "guest-tests", root / "kconfigs", root / "patches"]
-    places += [Path(word) for word in (arguments.series or "").split(",")]
-    places.append(Path(arguments.tree or "/dev/null/none"))
+    names = [name for name in (arguments.series or "").split(",") if name]
+    places = [root / "kconfigs", *(root / "patches" / name for name in names)]
+    places += [Path(name) for name in names]
+    if arguments.suite or not arguments.run_command:
+        places.append(root / "guest-tests")
     places += [Path(line.split()[0]) for line in arguments.run_command if line.strip()]
-    return [place for place in places if place.exists()]
+    if arguments.tree:
+        places.append(Path(arguments.tree))
+    found = {place.resolve() for place in places if place.exists()}
+    return sorted(one for one in found if not found & set(one.parents))
