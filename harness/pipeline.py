@@ -250,6 +250,7 @@ class CellRun:
             cwd=test.cwd,
             timeout_s=test.timeout_s * guest.slowness,
             label=test.name,
+            server=test.server,
         )
         return guest.run(command)
 
