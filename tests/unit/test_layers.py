@@ -8,10 +8,19 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "signatures", "guard"),
+    ("errors", "model", "signatures", "guard", "agent.pytest_server"),
     ("cache", "proc", "ktap", "splat", "verdict", "project", "series", "kconfig_reason"),
     ("git", "fetch", "toolchain", "kconfig", "console", "guest.channel", "guest.qmp", "guest"),
-    ("tree", "apply", "slot", "guest.agent", "guest.accel", "guest.vng", "suites"),
+    (
+        "tree",
+        "apply",
+        "slot",
+        "guest.agent",
+        "guest.accel",
+        "guest.vng",
+        "suites",
+        "suites.python_tests",
+    ),
     ("kernel", "suites.guest_tests", "suites.judge"),
     ("record", "check", "doctor"),
     ("pipeline", "report", "report.text"),
