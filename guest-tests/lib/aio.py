@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Native AIO for tests in Python: the system calls themselves, as linux/aio_abi.h has them.
 
-    with aio.Context() as context, os.fdopen(...) as file:
-        request = aio.poll(file.fileno(), aio.POLLIN)
+    with aio.Context() as context:
+        request = aio.poll(file, aio.POLLIN)
         context.submit(request)
         ...
         assert context.event(request) & aio.POLLIN
@@ -12,15 +12,15 @@ A call that fails raises an OSError that names the call and the error.
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import select
-import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 POLLIN = select.POLLIN
 POLLPRI = select.POLLPRI
@@ -58,6 +58,12 @@ _NUMBERS = {
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _SIGSET_BYTES = 8  # sizeof(sigset_t) of the kernel
+
+
+class HasFileno(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int: ...
 
 
 class _Iocb(ctypes.Structure):
@@ -106,13 +112,10 @@ class Iocb:
     The kernel names it by its address: keep it until its event is there.
     """
 
-    def __init__(self, opcode: int, fd: int, *, resfd: int | None = None) -> None:
-        self.raw = _Iocb(aio_lio_opcode=opcode, aio_fildes=fd & 0xFFFFFFFF)
+    def __init__(self, opcode: int, file: HasFileno | int) -> None:
+        self.raw = _Iocb(aio_lio_opcode=opcode, aio_fildes=_number(file))
         self.raw.aio_data = ~self.address & 0xFFFFFFFFFFFFFFFF
         self._buffer: ctypes.Array[ctypes.c_char] | None = None
-        if resfd is not None:
-            self.raw.aio_flags = FLAG_RESFD
-            self.raw.aio_resfd = resfd & 0xFFFFFFFF
 
     @property
     def address(self) -> int:
@@ -132,26 +135,36 @@ class Iocb:
         return self
 
 
-def poll(fd: int, events: int, *, resfd: int | None = None) -> Iocb:
-    """A request that completes once `fd` is ready for one of `events`, and then counts `resfd`."""
-    request = Iocb(CMD_POLL, fd, resfd=resfd)
+def _number(file: HasFileno | int) -> int:
+    return (file if isinstance(file, int) else file.fileno()) & 0xFFFFFFFF
+
+
+def poll(file: HasFileno | int, events: int, *, notify: HasFileno | int | None = None) -> Iocb:
+    """A request that completes once `file` is ready for one of `events`, or hung up.
+
+    `notify` is an eventfd that counts its completion.
+    """
+    request = Iocb(CMD_POLL, file)
     request.raw.aio_buf = events
+    if notify is not None:
+        request.raw.aio_flags = FLAG_RESFD
+        request.raw.aio_resfd = _number(notify)
     return request
 
 
-def pread(fd: int, size: int, offset: int = 0) -> Iocb:
+def pread(file: HasFileno | int, size: int, offset: int = 0) -> Iocb:
     """A read of `size` bytes, which are then in the request's `data`."""
-    return Iocb(CMD_PREAD, fd).use_buffer(bytes(size), offset)
+    return Iocb(CMD_PREAD, file).use_buffer(bytes(size), offset)
 
 
-def pwrite(fd: int, data: bytes, offset: int = 0) -> Iocb:
+def pwrite(file: HasFileno | int, data: bytes, offset: int = 0) -> Iocb:
     """A write of `data`."""
-    return Iocb(CMD_PWRITE, fd).use_buffer(data, offset)
+    return Iocb(CMD_PWRITE, file).use_buffer(data, offset)
 
 
-def fsync(fd: int, *, data_only: bool = False) -> Iocb:
+def fsync(file: HasFileno | int, *, data_only: bool = False) -> Iocb:
     """An fsync(2), or with `data_only` an fdatasync(2)."""
-    return Iocb(CMD_FDSYNC if data_only else CMD_FSYNC, fd)
+    return Iocb(CMD_FDSYNC if data_only else CMD_FSYNC, file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +255,12 @@ class Context:
         assert set(found) == {each.address for each in requests}, "event of another request"
         return [found[each.address] for each in requests]
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is due, and nothing comes."""
+        settle()
+        return not self.events()
+
     def destroy(self) -> None:
         """io_destroy(): pending requests are cancelled, their events are lost."""
         __tracebackhide__ = True
@@ -281,6 +300,25 @@ class Context:
             self.destroy()
 
 
-def block(*signals: signal.Signals) -> set[int]:
-    """Block these for this thread; gives the mask as it was."""
-    return set(signal.pthread_sigmask(signal.SIG_BLOCK, signals))
+@functools.cache
+def _spare() -> tuple[Context, int]:
+    """A context, and a descriptor that is never ready, for as long as the process lives."""
+    return Context(1), os.pipe()[0]
+
+
+def settle() -> None:
+    """Wait until completions that the kernel has put off have been done, as far as can be seen.
+
+    A cancelled poll is completed by a work item, which is queued behind those that are there, on
+    each CPU in turn.
+    """
+    __tracebackhide__ = True
+    context, never = _spare()
+    every = os.sched_getaffinity(0)
+    for cpu in every:
+        os.sched_setaffinity(0, {cpu})
+        request = poll(never, POLLIN)
+        context.submit(request)
+        context.cancel(request)
+        context.event(request)
+    os.sched_setaffinity(0, every)

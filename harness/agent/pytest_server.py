@@ -14,16 +14,20 @@ What a test prints goes straight to the output, and KTAP around it; a token is i
 """
 
 import faulthandler
+import gc
 import os
 import resource
-import socket
 import sys
 
 DIRECTORY = sys.argv[1]
 sys.path[:0] = [DIRECTORY]
 sys.path += sys.argv[2:]
 
+gc.disable()  # a tenth of the time to import pytest, and it finds nothing
 import pytest  # noqa: E402  (only now can it be found)
+
+gc.freeze()
+gc.enable()
 
 PASS, FAIL, SKIP = 0, 1, 4
 _REQUEST_MAX = 64 << 10
@@ -55,10 +59,11 @@ class Control:
     """The agent's socket. No child that a test starts has it, however it is started."""
 
     def __init__(self, word: str) -> None:
+        # Its number will do: the socket module is slow to import.
         fd, self._token = word.split()
-        os.set_inheritable(int(fd), False)
-        self._socket = socket.socket(fileno=int(fd))
-        os.register_at_fork(after_in_child=self._socket.close)
+        self._fd = int(fd)
+        os.set_inheritable(self._fd, False)
+        os.register_at_fork(after_in_child=lambda: os.close(self._fd))
         self._spent = (0.0, 0.0)
 
     def answer(self, status: int) -> None:
@@ -66,14 +71,14 @@ class Control:
         user, system = (now - then for now, then in zip(_spent(), self._spent, strict=True))
         text = f"{self._token} {status} {round(user * 1e6)} {round(system * 1e6)}"
         try:
-            self._socket.send(text.encode())
+            os.write(self._fd, text.encode())
         except OSError:
             write("# the test has closed a descriptor that is not its own\n")
             os._exit(FAIL)
 
     def request(self) -> str:
         """The next node id, empty when the agent is gone."""
-        self._token, _, node = self._socket.recv(_REQUEST_MAX).decode().partition(" ")
+        self._token, _, node = os.read(self._fd, _REQUEST_MAX).decode().partition(" ")
         _reap()
         self._spent = _spent()
         return node
@@ -126,9 +131,7 @@ class Server:
         write("KTAP version 1\n1..1\n")
         self._reports.clear()
         if node not in self._items:
-            self._items |= {
-                item.nodeid: item for item in session.perform_collect([f"{DIRECTORY}/{file}"])
-            }
+            self._items |= {item.nodeid: item for item in collect(session, file)}
         item = self._items.get(node)
         if item is not None:
             self._reports.clear()
@@ -139,6 +142,17 @@ class Server:
         if os.getpid() == self._pid:
             write(text % name.replace("#", "\\#"))
         return status
+
+
+def collect(session: pytest.Session, file: str) -> list[pytest.Item]:
+    """The tests of a file. session.perform_collect() would look at all else in DIRECTORY too,
+    which takes longer than most tests."""
+    directory = pytest.Dir.from_parent(session, path=session.path)
+    module = pytest.Module.from_parent(directory, path=session.path / file)
+    items = list(session.genitems(module))
+    hook = session.config.hook
+    hook.pytest_collection_modifyitems(session=session, config=session.config, items=items)
+    return items
 
 
 def judge(reports: list["pytest.TestReport | pytest.CollectReport"]) -> tuple[int, str]:

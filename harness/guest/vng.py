@@ -31,6 +31,7 @@ _GRACE_S = 10.0  # for the agent to answer after a deadline of its own
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
 _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
+_ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 _PORT_ID = "harness-agent"
 
 
@@ -56,6 +57,10 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv.append("--disable-kvm")
     if not has_virtiofsd():
         argv.append("--force-9p")
+        if sockets is not None:
+            # vng's own flags (the last ones count), and a cache: Python reads some hundred files
+            # to start. Not for a shell, in which a user looks at what he edits on the host.
+            argv += ["--append", f"rootflags={_ROOT_9P}"]
     for mount in dict.fromkeys(plan.mounts):  # suites may share some
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):

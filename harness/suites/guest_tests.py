@@ -126,7 +126,7 @@ class GuestTests:
             (out / "tests.txt").write_text("\n".join(listed) + "\n")
             if python:
                 (out / "pytest.txt").write_text(self._make(log, "print-pytest") + "\n")
-                shutil.copyfile(python_tests.SERVER, out / python_tests.SERVER.name)
+                python_tests.add_server(out)
             shutil.copytree(out, work, dirs_exist_ok=True)
             shutil.rmtree(out)
         return final

@@ -8,6 +8,7 @@ with its bytecode caches; what lies where the guest has file systems of its own 
 import importlib.metadata
 import importlib.util
 import os
+import py_compile
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from harness import cache, proc
 from harness.errors import BuildError
 from harness.model import Mount
 
-SERVER = Path(__file__).parent.parent / "agent/pytest_server.py"
+_SERVER = Path(__file__).parent.parent / "agent/pytest_server.py"
 _COLLECT_S = 120.0
 _LISTING = "pytest.json"
+_PROGRAM = "pytest_server.pyc"
 # Where agent/init.c mounts something over what the host has there.
 _HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys")
 # pytest and all that it imports of others.
@@ -38,7 +40,12 @@ class PythonTest:
 def identity() -> list[str]:
     """What decides, beside the files themselves, which tests they hold and how they run."""
     version = importlib.metadata.version("pytest")
-    return [sys.executable, sys.version, version, cache.digest(SERVER.read_bytes())]
+    return [sys.executable, sys.version, version, cache.digest(_SERVER.read_bytes())]
+
+
+def add_server(directory: Path) -> None:
+    """Put the server's program into `directory`, compiled, as Python would not keep it so."""
+    py_compile.compile(str(_SERVER), str(directory / _PROGRAM), doraise=True)
 
 
 def collect(directory: Path, files: Sequence[str], log: Path) -> tuple[PythonTest, ...]:
@@ -86,7 +93,7 @@ def command(directory: Path) -> tuple[str, ...]:
     Isolated and without `site`: neither its time nor what a virtual environment adds is needed.
     """
     sites = (str(path) for path in _sites())
-    return (sys.executable, "-I", "-S", "-u", str(directory / SERVER.name), str(directory), *sites)
+    return (sys.executable, "-I", "-S", "-u", str(directory / _PROGRAM), str(directory), *sites)
 
 
 def mounts(directory: Path) -> tuple[Mount, ...]:
