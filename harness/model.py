@@ -146,13 +146,18 @@ class GuestSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg."""
+    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg.
+
+    With a `server`, the command line of a long-lived process that shares `cwd` and `env`, argv
+    is the one request to it (agent/server.c); it is started when it does not run.
+    """
 
     argv: tuple[str, ...]
     cwd: str = "/"
     env: tuple[tuple[str, str], ...] = ()
     timeout_s: float = 60.0
     label: str = "command"
+    server: tuple[str, ...] = ()
 
 
 class Loss(StrEnum):
@@ -238,7 +243,7 @@ class Subtest:
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
     guest and is scaled by the guest's measured slowness unless `scaled` is False; `isolation`
-    (test, suite, run) says with whom it may share a boot."""
+    (test, suite, run) says with whom it may share a boot; `server` is as in Command."""
 
     name: str
     argv: tuple[str, ...]
@@ -247,6 +252,7 @@ class Test:
     scaled: bool = True
     expect_splat: str = ""
     isolation: str = "run"
+    server: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -315,6 +315,7 @@ class CellRun:
             cwd=test.cwd,
             timeout_s=self._timeout_s(test, guest.slowness),
             label=test.name,
+            server=test.server,
         )
         return guest.run(command)
 

@@ -5,12 +5,14 @@
 #
 #   TEST_GEN_PROGS   tests, each built from NAME.c
 #   TEST_PROGS       tests that are scripts (.sh, .py): copied
+#   TEST_PYTEST      files of pytest tests (test_*.py): copied, and lib/*.py with them
 #   TEST_GEN_FILES   programs the tests need, built from NAME.c, not run themselves
 #   TEST_FILES       data the tests need: copied
 #   CFLAGS, LDLIBS   additions
 #
 #   make -C guest-tests/AREA OUTPUT=/abs/dir all    build into /abs/dir
 #   make -s -C guest-tests/AREA print-tests         test names, one a line
+#   make -s -C guest-tests/AREA print-pytest        files of pytest tests
 #
 # Nothing is ever written into the source directory.
 
@@ -24,12 +26,15 @@ build_flags := -std=gnu11 -O2 -g -Wall -Wextra -static -pthread \
 	       -D_GNU_SOURCE -I$(lib_dir)
 
 built := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS) $(TEST_GEN_FILES))
-copied := $(addprefix $(OUTPUT)/,$(TEST_PROGS) $(TEST_FILES))
+pytest_files := $(sort $(foreach file,$(TEST_PYTEST),$(or $(wildcard $(file)),$(file))))
+copied := $(addprefix $(OUTPUT)/,$(TEST_PROGS) $(TEST_FILES) $(pytest_files))
+lib_python := $(if $(pytest_files),$(notdir $(wildcard $(lib_dir)/*.py)))
+lib_copied := $(addprefix $(OUTPUT)/,$(lib_python))
 
-.PHONY: all clean print-tests check-output
+.PHONY: all clean print-tests print-pytest check-output
 .DEFAULT_GOAL := all
 
-all: check-output $(built) $(copied)
+all: check-output $(built) $(copied) $(lib_copied)
 
 check-output:
 	$(if $(filter /%,$(OUTPUT)),@:,$(error OUTPUT=/absolute/directory is needed))
@@ -42,8 +47,15 @@ $(copied): $(OUTPUT)/%: %
 	@mkdir -p $(@D)
 	cp -p $< $@
 
+$(lib_copied): $(OUTPUT)/%: $(lib_dir)/%
+	@mkdir -p $(@D)
+	cp -p $< $@
+
 clean: check-output
-	rm -f $(built) $(copied)
+	rm -f $(built) $(copied) $(lib_copied)
 
 print-tests:
 	@printf '%s\n' $(TEST_GEN_PROGS) $(TEST_PROGS)
+
+print-pytest:
+	@printf '%s\n' $(pytest_files)

@@ -11,6 +11,7 @@
  * output; the port is close-on-exec and can be opened only once, so nothing
  * that a test prints or opens can pass for a frame.  Before and after a
  * command a marker goes to /dev/kmsg, for the host to tell whose splat it is.
+ * Tests that share a long-lived process, the server, are in server.c.
  *
  * The kernel starts it as process 1, and it sets the guest up first: init.c.
  *
@@ -37,34 +38,14 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "agent.h"
 #include "init.h"
 
-#define AGENT_VERSION	1
+#define AGENT_VERSION	2
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
 #define CHUNK		(64u << 10)
-#define DRAIN_MS	250	/* for output still in the pipe after the exit */
 #define REAP_MS		2000	/* for killed processes to go away */
-#define MAX_STRINGS	1024
-
-enum frame_type {
-	/* host to guest */
-	F_EXEC = 1,	/* u32 timeout in ms, u32 argc, then strings: nonce, label,
-			 * cwd, argc arguments, environment
-			 */
-	F_KILL = 2,	/* end the running command now */
-	F_READ = 3,	/* path: answered with F_OUTPUT and F_EXIT */
-	/* guest to host */
-	F_HELLO = 16,	/* text: version, kernel release, calibration in us */
-	F_OUTPUT = 17,	/* bytes */
-	F_EXIT = 18,	/* struct exit_report */
-	F_DIED = 19,	/* the agent itself was killed; nothing: its guardian says so */
-};
-
-enum exit_flags {
-	EXIT_TIMED_OUT	= 1,
-	EXIT_LEFTOVERS	= 2,	/* processes of the command outlived it */
-};
 
 struct frame_header {
 	uint32_t length;
@@ -72,31 +53,11 @@ struct frame_header {
 	uint8_t type;
 } __attribute__((packed));
 
-struct exit_report {
-	int32_t status;		/* exit status, or -1 */
-	int32_t signal;		/* that ended it, or 0; for F_READ an errno */
-	uint32_t flags;
-	uint64_t wall_us;
-	uint64_t user_us;
-	uint64_t system_us;
-	uint64_t max_rss_kib;
-} __attribute__((packed));
-
-struct command {
-	uint32_t id;
-	pid_t pid;		/* 0: none is running */
-	int output;		/* read end of its pipe, or -1 */
-	uint64_t started_us;
-	uint64_t deadline_us;
-	char nonce[64];
-	struct exit_report report;
-};
-
 static int port = -1;
 static int kmsg = -1;
-static struct command running = { .output = -1 };
+struct command running = { .output = -1 };
 
-static uint64_t now_us(void)
+uint64_t now_us(void)
 {
 	struct timespec ts;
 
@@ -170,7 +131,7 @@ static void put(const void *data, size_t length)
 	}
 }
 
-static void send_frame(uint8_t type, uint32_t id, const void *data, size_t length)
+void send_frame(uint8_t type, uint32_t id, const void *data, size_t length)
 {
 	struct frame_header header = { .length = length, .id = id, .type = type };
 
@@ -178,8 +139,7 @@ static void send_frame(uint8_t type, uint32_t id, const void *data, size_t lengt
 	put(data, length);
 }
 
-__attribute__((format(printf, 1, 2)))
-static void mark(const char *format, ...)
+void mark(const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -232,12 +192,14 @@ static int open_port(void)
 /*
  * Kill what is left of a command: every process of its session, and every
  * child that we got as the subreaper of orphans.  Killing a parent hands us its
- * children, so look again until there is nothing.  Returns how many were found.
+ * children, so look again until there is nothing.  The server stays, its
+ * children go.  Returns how many were found.
  */
-static int kill_leftovers(pid_t session)
+int kill_leftovers(pid_t session)
 {
 	uint64_t deadline = now_us() + REAP_MS * 1000ull;
 	int total = 0, found;
+	pid_t gone;
 
 	do {
 		struct dirent *entry;
@@ -252,7 +214,7 @@ static int kill_leftovers(pid_t session)
 			int fd, ppid, pgrp, sid;
 			ssize_t n;
 
-			if (pid <= 1 || pid == getpid())
+			if (pid <= 1 || pid == getpid() || pid == server.pid)
 				continue;
 			snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 			fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -266,15 +228,16 @@ static int kill_leftovers(pid_t session)
 			p = strrchr(text, ')');
 			if (!p || sscanf(p + 1, " %c %d %d %d", &state, &ppid, &pgrp, &sid) != 4)
 				continue;
-			if (state == 'Z' || (sid != session && ppid != getpid()))
+			if (state == 'Z' || (sid != session && ppid != getpid() &&
+					     (!server.pid || ppid != server.pid)))
 				continue;
 			kill(pid, SIGKILL);
 			found++;
 		}
 		closedir(dir);
 		total += found;
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		while ((gone = waitpid(-1, NULL, WNOHANG)) > 0)
+			server_reaped(gone);
 		if (found)
 			usleep(2000);	/* poll: they need a moment to go */
 	} while (found && now_us() < deadline);
@@ -291,8 +254,9 @@ static void set_oom_score(const char *score)
 		close(fd);
 }
 
-static void run_child(int out, const char *cwd, char **argv, char **envp)
+static void run_child(const struct request *request, int out, int control)
 {
+	char **argv = (char **)request->argv, *const *env;
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
@@ -303,98 +267,152 @@ static void run_child(int out, const char *cwd, char **argv, char **envp)
 	dup2(out, 2);
 	if (null > 2)
 		close(null);
-	if (out > 2)
+	if (out > 2 && out != control)
 		close(out);
+	if (control >= 0 && control != CONTROL_FD)
+		dup2(control, CONTROL_FD);
+	else if (control >= 0)
+		fcntl(control, F_SETFD, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (chdir(cwd)) {
-		dprintf(2, "harness agent: cannot enter %s: %s\n", cwd, strerror(errno));
+	if (chdir(request->cwd)) {
+		dprintf(2, "harness agent: cannot enter %s: %s\n", request->cwd, strerror(errno));
 		_exit(127);
 	}
-	for (; *envp; envp++)
-		putenv(*envp);
+	for (env = request->env; *env; env++)
+		putenv(*env);
 	execvp(argv[0], argv);
 	dprintf(2, "harness agent: cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }
 
-static void fail_command(uint32_t id, int error)
+pid_t spawn(const struct request *request, int control, int *output)
 {
-	struct exit_report report = { .status = -1, .signal = error };
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		run_child(request, ends[1], control);
+	close(ends[1]);
+	if (pid < 0)
+		close(ends[0]);
+	else
+		*output = ends[0];
+	return pid;
+}
+
+void fail_command(uint32_t id, int error, uint32_t flags)
+{
+	struct exit_report report = { .status = -1, .signal = error, .flags = flags };
 
 	send_frame(F_EXIT, id, &report, sizeof(report));
 }
 
-static void start_command(uint32_t id, char *data, uint32_t length)
+static bool parse_request(struct request *request, uint32_t id, char *data, uint32_t length)
 {
-	char *strings[MAX_STRINGS + 1];
-	uint32_t timeout_ms, argc, n = 0;
 	char *p = data + 8, *end = data + length;
-	int ends[2];
+	uint32_t argc, n = 0;
 
-	if (running.pid || length < 9 || end[-1])
-		return fail_command(id, running.pid ? EBUSY : EINVAL);
-	memcpy(&timeout_ms, data, 4);
+	if (length < 9 || end[-1])
+		return false;
+	request->id = id;
+	memcpy(&request->timeout_ms, data, 4);
 	memcpy(&argc, data + 4, 4);
 	for (; p < end && n < MAX_STRINGS; p += strlen(p) + 1)
-		strings[n++] = p;
-	strings[n] = NULL;
-	if (argc < 1 || n < 3 + argc || p != end)
-		return fail_command(id, EINVAL);
-	if (pipe2(ends, O_CLOEXEC))
-		return fail_command(id, errno);
+		request->strings[n++] = p;
+	if (argc < 1 || argc > n || n < 3 + argc || p != end)
+		return false;
+	request->nonce = request->strings[0];
+	request->label = request->strings[1];
+	request->cwd = request->strings[2];
+	/* A NULL between the arguments and the environment, and one after it. */
+	memmove(request->strings + 4 + argc, request->strings + 3 + argc,
+		(n - 3 - argc) * sizeof(char *));
+	request->argv = request->strings + 3;
+	request->strings[3 + argc] = NULL;
+	request->env = request->strings + 4 + argc;
+	request->strings[n + 1] = NULL;
+	return true;
+}
 
+void begin_command(const struct request *request)
+{
 	memset(&running, 0, sizeof(running));
-	running.id = id;
-	running.output = ends[0];
-	snprintf(running.nonce, sizeof(running.nonce), "%s", strings[0]);
-	mark("<5>harness %s: start %u %s\n", running.nonce, id, strings[1]);
+	running.id = request->id;
+	running.output = -1;
+	snprintf(running.nonce, sizeof(running.nonce), "%s", request->nonce);
+	mark("<5>harness %s: start %u %s\n", running.nonce, running.id, request->label);
 	running.started_us = now_us();
-	running.deadline_us = running.started_us + timeout_ms * 1000ull;
-	running.pid = fork();
-	if (running.pid == 0) {
-		char *argv[MAX_STRINGS + 1];
+	running.deadline_us = running.started_us + request->timeout_ms * 1000ull;
+}
 
-		memcpy(argv, strings + 3, argc * sizeof(*argv));
-		argv[argc] = NULL;
-		run_child(ends[1], strings[2], argv, strings + 3 + argc);
-	}
-	close(ends[1]);
+void end_command(void)
+{
+	mark("<5>harness %s: end %u\n", running.nonce, running.id);
+	send_frame(F_EXIT, running.id, &running.report, sizeof(running.report));
+	running.pid = 0;
+	running.output = -1;
+}
+
+static void start_command(const struct request *request)
+{
+	begin_command(request);
+	running.pid = spawn(request, -1, &running.output);
 	if (running.pid < 0) {
-		close(ends[0]);
 		running.pid = 0;
-		running.output = -1;
-		fail_command(id, errno);
+		fail_command(request->id, errno, 0);
 	}
 }
 
-/* Forward what the pipe holds; false once it is at its end. */
-static bool forward_output(void)
+static void start(uint8_t type, uint32_t id, char *data, uint32_t length)
+{
+	static struct request request;
+
+	if (running.pid)
+		return fail_command(id, EBUSY, 0);
+	if (!parse_request(&request, id, data, length))
+		return fail_command(id, EINVAL, 0);
+	if (type == F_EXEC)
+		start_command(&request);
+	else if (type == F_SERVE)
+		start_server(&request);
+	else
+		start_call(&request);
+}
+
+/* Forward what the pipe holds, and close it at its end. */
+static void forward_output(void)
 {
 	static char chunk[CHUNK];
 	ssize_t n = read(running.output, chunk, sizeof(chunk));
 
-	if (n > 0) {
+	if (n > 0)
 		send_frame(F_OUTPUT, running.id, chunk, n);
-		return true;
-	}
-	return n < 0 && (errno == EINTR || errno == EAGAIN);
+	else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+		close_output();
 }
 
-static void drain(uint64_t deadline_us)
+void close_output(void)
 {
-	struct pollfd fd = { .fd = running.output, .events = POLLIN };
+	close(running.output);
+	if (server.output == running.output)
+		server.output = -1;
+	running.output = -1;
+}
 
-	while (running.output >= 0) {
-		uint64_t now = now_us();
-		int wait_ms = now < deadline_us ? (deadline_us - now + 999) / 1000 : 0;
+void drain(int wait_ms)
+{
+	uint64_t deadline_us = now_us() + DRAIN_MS * 1000ull;
+
+	while (running.output >= 0 && now_us() < deadline_us) {
+		struct pollfd fd = { .fd = running.output, .events = POLLIN };
 
 		if (poll(&fd, 1, wait_ms) <= 0)
 			return;
-		if (!forward_output()) {
-			close(running.output);
-			running.output = -1;
-		}
+		forward_output();
 	}
 }
 
@@ -405,16 +423,13 @@ static void finish_command(void)
 
 	report->wall_us = now_us() - running.started_us;
 	if (!(report->flags & EXIT_TIMED_OUT))
-		drain(now_us() + DRAIN_MS * 1000ull);
+		drain(DRAIN_MS);
 	if (kill_leftovers(running.pid))
 		report->flags |= EXIT_LEFTOVERS;
-	drain(now_us() + DRAIN_MS * 1000ull);
+	drain(DRAIN_MS);
 	if (running.output >= 0)
-		close(running.output);
-	mark("<5>harness %s: end %u\n", running.nonce, running.id);
-	send_frame(F_EXIT, running.id, report, sizeof(*report));
-	running.pid = 0;
-	running.output = -1;
+		close_output();
+	end_command();
 }
 
 static void reap(void)
@@ -426,14 +441,18 @@ static void reap(void)
 	pid_t pid;
 
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+		bool served = server_reaped(pid);
+
 		if (pid != running.pid)
 			continue;
 		report->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 		report->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+		over = true;
+		if (served)
+			continue;	/* the usage is that of all tests it ran */
 		report->user_us = usage.ru_utime.tv_sec * 1000000ull + usage.ru_utime.tv_usec;
 		report->system_us = usage.ru_stime.tv_sec * 1000000ull + usage.ru_stime.tv_usec;
 		report->max_rss_kib = usage.ru_maxrss;
-		over = true;
 	}
 	if (over)
 		finish_command();
@@ -475,7 +494,9 @@ static void take_frame(const struct frame_header *header, char *data)
 {
 	switch (header->type) {
 	case F_EXEC:
-		start_command(header->id, data, header->length);
+	case F_SERVE:
+	case F_CALL:
+		start(header->type, header->id, data, header->length);
 		break;
 	case F_KILL:
 		kill_command(false);
@@ -559,7 +580,7 @@ static void say_hello(void)
 int main(int argc, char **argv)
 {
 	struct signalfd_siginfo info;
-	struct pollfd fds[3];
+	struct pollfd fds[4];
 	sigset_t mask;
 
 	if (argc == 2 && !strcmp(argv[1], "--calibrate")) {
@@ -596,15 +617,21 @@ int main(int argc, char **argv)
 		if (running.pid && running.deadline_us != UINT64_MAX)
 			wait_ms = now < running.deadline_us ?
 				  (running.deadline_us - now) / 1000 + 1 : 0;
-		fds[2] = (struct pollfd){ .fd = running.output, .events = POLLIN };
-		if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+		fds[2] = (struct pollfd){
+			.fd = running.pid ? running.output : server.output, .events = POLLIN
+		};
+		fds[3] = (struct pollfd){ .fd = server.control, .events = POLLIN };
+		if (poll(fds, 4, wait_ms) < 0 && errno != EINTR)
 			die("poll");
 		if (running.pid && now_us() >= running.deadline_us)
 			kill_command(true);
-		if (fds[2].revents && !forward_output()) {
-			close(running.output);
-			running.output = -1;
-		}
+		if (fds[2].revents && running.pid)
+			forward_output();
+		else if (fds[2].revents)
+			drop_output();
+		/* Before its end: a server may answer and die. */
+		if (fds[3].revents)
+			serve_control();
 		if (fds[1].revents) {
 			while (read(fds[1].fd, &info, sizeof(info)) > 0)
 				;

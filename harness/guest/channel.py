@@ -9,12 +9,13 @@ from harness.errors import StageError
 from harness.model import Command
 
 PORT = "harness.agent"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<IIB")
 _EXIT = struct.Struct("<iiIQQQQ")
 _FRAME_MAX = 16 << 20
 _TIMED_OUT = 1
 _LEFTOVERS = 2
+_NO_SERVER = 4
 
 
 class Kind(IntEnum):
@@ -23,6 +24,8 @@ class Kind(IntEnum):
     EXEC = 1
     KILL = 2
     READ = 3
+    SERVE = 4
+    CALL = 5
     HELLO = 16
     OUTPUT = 17
     EXIT = 18
@@ -49,7 +52,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a command ended, times in seconds; for a file read `signal` is an errno."""
+    """How a command ended, times in seconds; for a file read `signal` is an errno.
+
+    `unserved`: a call was not made, as the server it is for does not run (any more).
+    """
 
     status: int
     signal: int
@@ -59,6 +65,7 @@ class Exit:
     user_s: float
     system_s: float
     max_rss_kib: int
+    unserved: bool = False
 
 
 class FrameReader:
@@ -89,8 +96,8 @@ def pack(kind: Kind, ident: int, data: bytes = b"") -> bytes:
     return _HEADER.pack(len(data), ident, kind) + data
 
 
-def pack_exec(ident: int, command: Command, *, nonce: str, timeout_s: float) -> bytes:
-    """The frame that starts `command`; `nonce` marks its lines in the kernel's log."""
+def pack_command(kind: Kind, ident: int, command: Command, *, nonce: str) -> bytes:
+    """The EXEC, SERVE or CALL frame for `command`; `nonce` marks its lines in the kernel's log."""
     strings = [
         nonce,
         " ".join(command.label.split()),
@@ -98,9 +105,9 @@ def pack_exec(ident: int, command: Command, *, nonce: str, timeout_s: float) -> 
         *command.argv,
         *(f"{name}={value}" for name, value in command.env),
     ]
-    timeout_ms = min(int(timeout_s * 1000), 0xFFFFFFFF)
+    timeout_ms = min(int(command.timeout_s * 1000), 0xFFFFFFFF)
     head = struct.pack("<II", timeout_ms, len(command.argv))
-    return pack(Kind.EXEC, ident, head + b"".join(s.encode() + b"\0" for s in strings))
+    return pack(kind, ident, head + b"".join(s.encode() + b"\0" for s in strings))
 
 
 def parse_hello(data: bytes) -> Hello:
@@ -130,4 +137,5 @@ def parse_exit(data: bytes) -> Exit:
         user_s=user / 1e6,
         system_s=system / 1e6,
         max_rss_kib=rss,
+        unserved=bool(flags & _NO_SERVER),
     )

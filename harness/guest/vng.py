@@ -16,7 +16,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import proc
@@ -26,10 +26,12 @@ from harness.guest import channel, qmp
 from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount, Splat
 
 _OUTPUT_MAX = 4 << 20
+_SERVE_S = 30.0  # for a server to be ready, at the host's own speed
 _GRACE_S = 10.0  # for the agent to answer after a deadline of its own
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
 _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
+_ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 _PORT_ID = "harness-agent"
 
 
@@ -57,7 +59,11 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv.append("--disable-kvm")
     if not has_virtiofsd():
         argv.append("--force-9p")
-    for mount in plan.mounts:
+        if sockets is not None:
+            # vng's own flags (the last ones count), and a cache: Python reads some hundred files
+            # to start. Not for a shell, in which a user looks at what he edits on the host.
+            argv += ["--append", f"rootflags={_ROOT_9P}"]
+    for mount in dict.fromkeys(plan.mounts):  # suites may share some
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):
         argv += ["--append", word]
@@ -122,6 +128,7 @@ class VngGuest:
         self._selector.register(self._agent, selectors.EVENT_READ, self._read_agent)
         self._selector.register(self._qmp_socket, selectors.EVENT_READ, self._read_qmp)
         self._ident = 0
+        self._server: tuple[str, ...] = ()
         self._gone_at: float | None = None
         self.accel = plan.accel
         self.release = ""
@@ -149,11 +156,41 @@ class VngGuest:
     ) -> CommandResult:
         """See harness.guest.Guest. The agent has its own clock for the command's timeout; the
         host gives it some seconds more and then calls the guest silent."""
+        if not command.server:
+            return self._exchange(channel.Kind.EXEC, command, on_output)[0]
+        before = CommandResult(status=0)
+        for _ in range(2):
+            if self._server != command.server:
+                before = self._serve(command, on_output)
+                if before.status != 0:
+                    return before
+            ended, unserved = self._exchange(channel.Kind.CALL, command, on_output)
+            if not unserved:
+                break
+            self._server = ()  # the last call was its end
+        return replace(
+            ended, output=before.output + ended.output, splats=before.splats + ended.splats
+        )
+
+    def _serve(self, command: Command, on_output: Callable[[bytes], None] | None) -> CommandResult:
+        """Start the server of `command`; a status of 0 means that it is ready."""
+        start = replace(
+            command,
+            argv=command.server,
+            label=f"{command.label}: its server",
+            timeout_s=_SERVE_S * self.slowness,
+        )
+        ended, _ = self._exchange(channel.Kind.SERVE, start, on_output)
+        self._server = command.server if ended.status == 0 else ()
+        return ended
+
+    def _exchange(
+        self, kind: channel.Kind, command: Command, on_output: Callable[[bytes], None] | None
+    ) -> tuple[CommandResult, bool]:
+        """How the command ended, and whether the agent found no server to do it."""
         self._ident += 1
         started = time.monotonic()
-        frame = channel.pack_exec(
-            self._ident, command, nonce=self._nonce, timeout_s=command.timeout_s
-        )
+        frame = channel.pack_command(kind, self._ident, command, nonce=self._nonce)
         deadline = started + command.timeout_s + _GRACE_S
         output, dropped = bytearray(), 0
         end: channel.Exit | None = None
@@ -169,8 +206,10 @@ class VngGuest:
                     dropped += max(0, len(answer.data) - room)
                     if on_output is not None:
                         on_output(answer.data)
+        if end is not None and end.unserved:
+            return CommandResult(), True
         self._settle(self._ident, lost=end is None)
-        return CommandResult(
+        result = CommandResult(
             output=bytes(output),
             dropped=dropped,
             status=end.status if end and end.status >= 0 else None,
@@ -185,6 +224,7 @@ class VngGuest:
             max_rss_kib=end.max_rss_kib if end else 0,
             splats=self.console.during(self._ident),
         )
+        return result, False
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """Splats outside of every command: of the boot, or between two tests."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Suites of guest-tests/<area>: C programs and scripts with a Makefile, `config`, `settings`.
+"""Suites of guest-tests/<area>: C programs, scripts, pytest files; Makefile, `config`, `settings`.
 
 The shape is that of the kernel's tools/testing/selftests/<area>; docs/guest-tests.md has the
 recipe for a new one.
@@ -8,13 +8,13 @@ recipe for a new one.
 import difflib
 import shutil
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import cache, kconfig, proc, toolchain
 from harness.errors import BuildError, UsageError
 from harness.model import Fragment, Mount, Test
-from harness.suites import Prepared
+from harness.suites import Prepared, python_tests
 
 GUEST_DIR = "/run/harness/tests"
 _COMPILE_S = 600.0
@@ -61,27 +61,37 @@ class GuestTests:
         return (kconfig.load_fragment(path, f"guest-tests/{self.name}/config"),)
 
     def prepare(self, log: Path) -> Prepared:
-        """Compile the programs, unless equal sources were compiled before."""
+        """Compile the programs and collect the pytest files, unless that was done before for
+        equal sources."""
         programs = self._programs(log)
         listed = (programs / "tests.txt").read_text().split()
         directory = f"{GUEST_DIR}/{self.name}"
+        tests = [self._test(name, argv=(f"{directory}/{name}",), cwd=directory) for name in listed]
+        mounts = [Mount(guest=directory, host=programs)]
+        if (programs / "pytest.txt").exists():
+            files = (programs / "pytest.txt").read_text().split()
+            # At the host's path: it is what the bytecode, and so a traceback, has in it.
+            server = python_tests.command(programs)
+            tests += [
+                replace(self._test(one.name, argv=(one.node,), cwd=str(programs)), server=server)
+                for one in python_tests.collect(programs, files, log)
+            ]
+            mounts += python_tests.mounts(programs)
+        known = {test.name.removeprefix(f"{self.name}/") for test in tests}
+        for name in (*self.settings.timeouts_s, *self.settings.expect_splat):
+            if name not in known:
+                raise UsageError(f"{self._area / 'settings'}: there is no test {name}")
+        return Prepared(tests=tuple(tests), mounts=tuple(mounts))
+
+    def _test(self, name: str, *, argv: tuple[str, ...], cwd: str) -> Test:
         settings = self.settings
-        for test in (*settings.timeouts_s, *settings.expect_splat):
-            if test not in listed:
-                raise UsageError(f"{self._area / 'settings'}: there is no test {test}")
-        return Prepared(
-            tests=tuple(
-                Test(
-                    name=f"{self.name}/{test}",
-                    argv=(f"{directory}/{test}",),
-                    cwd=directory,
-                    timeout_s=settings.timeouts_s.get(test, settings.timeout_s),
-                    expect_splat=settings.expect_splat.get(test, ""),
-                    isolation=settings.isolation,
-                )
-                for test in listed
-            ),
-            mounts=(Mount(guest=directory, host=programs),),
+        return Test(
+            name=f"{self.name}/{name}",
+            argv=argv,
+            cwd=cwd,
+            timeout_s=settings.timeouts_s.get(name, settings.timeout_s),
+            expect_splat=settings.expect_splat.get(name, ""),
+            isolation=settings.isolation,
         )
 
     def _programs(self, log: Path) -> Path:
@@ -89,7 +99,7 @@ class GuestTests:
             path
             for directory in (self._area, self._area.parent / "lib")
             for path in directory.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.parent.name != "__pycache__"
         )
         # The mode counts: a script without its x bit is another program.
         content = [
@@ -100,7 +110,9 @@ class GuestTests:
             ]
             for path in sources
         ]
-        final = cache.root() / "programs" / cache.digest(toolchain.identity(), content)
+        python = any(self._area.glob("test_*.py"))
+        tools = [toolchain.identity(), *(python_tests.identity() if python else ())]
+        final = cache.root() / "programs" / cache.digest(tools, content)
         if final.exists():
             return final
         with cache.building(final) as work:
@@ -112,6 +124,9 @@ class GuestTests:
                 if not (out / test).is_file():
                     raise BuildError(f"guest-tests/{self.name}: `make all` made no {test}", log=log)
             (out / "tests.txt").write_text("\n".join(listed) + "\n")
+            if python:
+                (out / "pytest.txt").write_text(self._make(log, "print-pytest") + "\n")
+                python_tests.add_server(out)
             shutil.copytree(out, work, dirs_exist_ok=True)
             shutil.rmtree(out)
         return final

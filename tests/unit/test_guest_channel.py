@@ -23,8 +23,10 @@ def test_a_frame_beyond_all_measure_is_refused() -> None:
 
 
 def test_the_label_is_one_line_of_the_kernels_log() -> None:
-    command = Command(argv=("a", "b"), label="two\nlines", env=(("K", "v"),), cwd="/tmp")
-    frame = channel.pack_exec(7, command, nonce="n", timeout_s=1.5)
+    command = Command(
+        argv=("a", "b"), label="two\nlines", env=(("K", "v"),), cwd="/tmp", timeout_s=1.5
+    )
+    frame = channel.pack_command(channel.Kind.EXEC, 7, command, nonce="n")
     head = struct.unpack_from("<IIBII", frame)
     assert head[1:] == (7, channel.Kind.EXEC, 1500, 2)
     assert frame[17:].split(b"\0") == [b"n", b"two lines", b"/tmp", b"a", b"b", b"K=v", b""]

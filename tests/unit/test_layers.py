@@ -8,12 +8,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "signatures", "guard"),
+    ("errors", "model", "signatures", "guard", "agent.pytest_server"),
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest"),
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
-    + ("suites",),
+    + ("suites", "suites.python_tests"),
     ("kernel", "checkout", "menuconfig", "suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "intake"),
     ("pipeline", "report", "report.text"),
