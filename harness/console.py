@@ -7,7 +7,7 @@ pexpect reads it here and nowhere else; nothing waits for a pattern in it.
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -109,18 +109,28 @@ class Console:
         self._log.close()
 
 
-def interact(argv: list[str], log: Path) -> int:
+def interact(
+    argv: list[str],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    keep_fds: Sequence[int] = (),
+) -> int:
     """Give the terminal to `argv` below its guard until it ends; returns its exit status.
 
-    Everything shown is kept in `log`.
+    Everything shown is kept in `log`. `env` and `keep_fds` as for proc.spawn().
     """
     theirs, ours = os.pipe()
-    os.set_inheritable(theirs, True)
+    kept = (theirs, *keep_fds)
     try:
+        for fd in kept:
+            os.set_inheritable(fd, True)
         size = shutil.get_terminal_size()
         command = proc.guarded([proc.find(argv[0]), *argv[1:]], theirs)
-        child = _Spawn(command, theirs, (size.lines, size.columns))
+        child = _Spawn(command, kept, (size.lines, size.columns), env or {})
     finally:
+        for fd in keep_fds:
+            os.set_inheritable(fd, False)
         os.close(theirs)
     try:
         with log.open("wb") as file:
@@ -134,13 +144,23 @@ def interact(argv: list[str], log: Path) -> int:
 
 
 class _Spawn(pexpect.spawn):
-    """pexpect closes every descriptor but the terminal's; the guard needs one more."""
+    """pexpect closes every descriptor but the terminal's; the guard needs some more."""
 
-    def __init__(self, command: list[str], keep: int, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        keep: tuple[int, ...],
+        size: tuple[int, int],
+        env: Mapping[str, str],
+    ) -> None:
         self._keep = keep
         super().__init__(
-            command[0], command[1:], timeout=None, dimensions=size, env=proc.environment()
+            command[0],
+            command[1:],
+            timeout=None,
+            dimensions=size,
+            env={**proc.environment(), **env},
         )
 
     def _spawnpty(self, args: list[str], **options: Any) -> Any:
-        return super()._spawnpty(args, pass_fds=(self._keep,), **options)
+        return super()._spawnpty(args, pass_fds=self._keep, **options)

@@ -8,7 +8,7 @@ Documentation/kbuild/kconfig-language.rst (both as of Linux 6.12).
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,37 +52,37 @@ def load_config(path: Path) -> Fragment:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise UsageError(f"{path} is damaged: {error}") from error
-    text = _decoded(data, str(path))
-    arch = _ARCH.search(text)
+    lines = _decoded(data, str(path))
+    arch = _ARCH.search(lines)
     if arch and arch[1] not in ("x86", "x86_64", "i386"):
         raise UsageError(f"{path} is the configuration of a kernel for {arch[1]}, not for x86")
-    lines = _assignments(Fragment(name=str(path), text=text))
-    values = {symbol: value for _, symbol, value in lines if symbol not in _FILES_ELSEWHERE}
+    found = _assignments(Fragment(name=str(path), text=lines))
+    values = {symbol: value for _, symbol, value in found if symbol not in _FILES_ELSEWHERE}
     if not values:
         raise UsageError(f"{path} is no .config: it sets no CONFIG_ symbol")
-    return Fragment(name=str(path), text="".join(_line(*item) for item in values.items()))
+    return Fragment(name=str(path), text=text(values))
 
 
-def setting(text: str) -> Fragment:
-    """What `--set TEXT` asks for: `SYMBOL=value`, with or without CONFIG_; the value is y, m, n,
+def setting(asked: str) -> Fragment:
+    """What `--set ASKED` asks for: `SYMBOL=value`, with or without CONFIG_; the value is y, m, n,
     a number or any other text, which becomes a string (quoted already or not).
 
     UsageError for anything else.
     """
-    symbol, equals, value = text.partition("=")
+    symbol, equals, value = asked.partition("=")
     symbol = symbol.removeprefix("CONFIG_")
     if not equals or not re.fullmatch(r"[A-Za-z0-9]\w*", symbol, re.ASCII):
-        raise UsageError(f"--set {text}: not SYMBOL=value", hint="as --set KASAN=y")
+        raise UsageError(f"--set {asked}: not SYMBOL=value", hint="as --set KASAN=y")
     if value in _MISTYPED:
         raise UsageError(
-            f"--set {text}: {value} is no value of a symbol",
+            f"--set {asked}: {value} is no value of a symbol",
             hint=f"y, m or n; if it is to be a text: --set '{symbol}=\"{value}\"'",
         )
     if not _SET.fullmatch(f"CONFIG_{symbol}={value}"):
         if not value.isprintable():
             raise UsageError(f"--set {symbol}: a value is one line of printable text")
         value = '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
-    return Fragment(name=f"--set {text}", text=_line(symbol, value))
+    return Fragment(name=f"--set {asked}", text=_line(symbol, value))
 
 
 def compose(
@@ -147,7 +147,12 @@ def merge(wanted: Kconfig) -> str:
     equal text, whatever the comments, the names and the order within a layer, so the text can be
     part of a cache key. A stronger layer comes later: of a choice, kconfig takes the last.
     """
-    return "".join(_line(wish.symbol, wish.value) for wish in _wishes(wanted))
+    return text({wish.symbol: wish.value for wish in _wishes(wanted)})
+
+
+def text(values: Mapping[str, str]) -> str:
+    """The lines of a fragment that parse() reads as `values`."""
+    return "".join(_line(symbol, value) for symbol, value in values.items())
 
 
 def dropped(wanted: Kconfig, final: str, kconfig_dir: Path | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import cache, kconfig, kernel, plan, proc, slot, toolchain, tree, verdict
+from harness import cache, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
 from harness.errors import GuestLostError, StageError, UsageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -130,6 +130,19 @@ class CellRun:
         """The kernel with the series, without a guest."""
         self._prepare()
         return self._build("tip", self._cell.stack)
+
+    def menuconfig(self, output: Path) -> int:
+        """Let the user change the kernel's configuration; see harness.menuconfig.run()."""
+        self._prepare()
+        assert self._base is not None
+        return menuconfig.run(
+            self._base,
+            self._cell.stack,
+            self._kconfig,
+            toolchain=self._toolchain,
+            output=output,
+            log=self._record.path / "menuconfig.log",
+        )
 
     def shell_command(self) -> list[str]:
         """The vng command for a shell in that guest."""

@@ -21,6 +21,18 @@ def add(commands: Any) -> None:
     build = parser.command(commands, "build", _build, "apply and build, without a guest")
     cell.add_source(build)
     build.add_argument("--json", action="store_true", help="one JSON document")
+    menu = parser.command(
+        commands, "menuconfig", _menuconfig, "make menuconfig; what you change becomes a fragment"
+    )
+    cell.add_source(menu)
+    menu.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("menuconfig.config"),
+        metavar="FILE",
+        help="the fragment, for --kconfig (default: menuconfig.config)",
+    )
     boot = parser.command(commands, "boot", _boot, "a shell, or one command, in the same guest")
     cell.add_source(boot)
     cell.add_guest(boot)
@@ -56,6 +68,25 @@ def _build(arguments: argparse.Namespace) -> int:
         ("config", built.config),
     ):
         print(f"{name + ':':<9}{path}")
+    return ExitCode.OK
+
+
+def _menuconfig(arguments: argparse.Namespace) -> int:
+    from harness.pipeline import CellRun
+
+    if not sys.stdin.isatty():
+        raise UsageError("menuconfig needs a terminal")
+    wanted = cell.from_arguments(arguments)
+    output: Path = arguments.output
+    with cell.open_record(wanted, cache.runs("boots")) as record:
+        record.cell(wanted, arguments.argv)
+        story = CellRun(wanted, project.root(), record, screen.watch())
+        count = story.menuconfig(output)
+    if count:
+        print(f"{output}: {count} symbol{'s' * (count > 1)}")
+        print(f"next: harness run ... --kconfig {output}")
+    else:
+        print("nothing was changed")
     return ExitCode.OK
 
 
