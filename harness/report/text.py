@@ -66,7 +66,9 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
 
 def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     with_base = any(row.base is not None for row in run.rows)
-    name = max(4, *(len(row.result.test) for row in run.rows))
+    # Beside the name: two outcomes, a time, a verdict; 28 columns of a name tell enough.
+    room = max(28, width - (20 if with_base else 10) - 21)
+    name = min(room, max(4, *(len(row.result.test) for row in run.rows)))
     head = f"{'test':<{name}}"
     head += f"  {'base':<8}" if with_base else ""
     head += f"  {run.series if with_base else 'outcome':<8}  {'time':>7}"
@@ -77,7 +79,7 @@ def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
 
 
 def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
-    line = f"{row.result.test:<{name}}"
+    line = f"{_squeeze(row.result.test, name):<{name}}"
     if with_base:
         outcome = row.base.outcome if row.base else None
         text = f"{outcome or '-':<8}"
@@ -103,6 +105,14 @@ def _why(row: Row, *, width: int) -> Iterator[str]:
 
 def _fit(line: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _squeeze(name: str, width: int) -> str:
+    """A name with its middle left out where it is too long: both ends tell it from others."""
+    if len(name) <= width:
+        return name
+    tail = width // 2 - 1
+    return f"{name[: width - tail - 2]}..{name[-tail:]}"
 
 
 def _short(path: Path) -> str:

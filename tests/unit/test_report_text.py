@@ -85,3 +85,10 @@ def test_options_are_taken_out_with_their_words() -> None:
     kept = without_options(argv, {"--test": 1, "--json": 0, "--rerun-failed": -1})
     assert kept == ["run", "--base"]
     assert without_options(["--rerun-failed", "last", "x"], {"--rerun-failed": -1}) == ["x"]
+
+
+def test_a_long_name_keeps_both_ends() -> None:
+    row = Row(result=replace(NEW, test="area/" + "x" * 90 + "[end]"), base=OLD, verdict=Verdict.NEW)
+    shown = render(replace(RUN, rows=(row,)), width=80).splitlines()
+    line = next(one for one in shown if one.startswith("area/x"))
+    assert len(line) <= 80 and "x[end]  xfail" in line
