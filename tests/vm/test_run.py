@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
 from harness import series
@@ -115,16 +114,3 @@ def test_two_runs_at_once_are_both_right(tmp_path: Path, nasty: Path) -> None:
     assert [popen.returncode for popen in both] == [0, 1]
     assert [len(document["results"]) for document in documents] == [6, 1]
     assert documents[0]["run_dir"] != documents[1]["run_dir"]
-
-
-def test_boot_gives_a_shell_on_a_terminal() -> None:
-    command = argv("boot", "--series", "aio-poll")
-    # A PATH without the virtual environment: what we start has to be found all the same.
-    path = os.pathsep.join(p for p in os.environ["PATH"].split(":") if "/.tox/" not in p)
-    child = pexpect.spawn(command[0], command[1:], timeout=120, env={**os.environ, "PATH": path})
-    child.expect(r"[#$] ")
-    child.sendline("echo answer-$((40 + 2)); exit 0")
-    child.expect("answer-42")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
