@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harness import diff
+from harness import diff, yamlfile
 from harness.errors import UsageError
 from harness.model import Patch, Series
 
@@ -48,7 +46,7 @@ def read(directory: Path, base: str | None = None) -> Series:
     Patches for the tree `base` come from <directory>/<base>/ where that has a `series` file.
     """
     yaml_path = directory / "series.yaml"
-    about = _load_yaml(yaml_path) if yaml_path.is_file() else {}
+    about = yamlfile.load(yaml_path, _KEYS) if yaml_path.is_file() else {}
     bases = _strings(about, "bases", yaml_path)
     base = base or (bases[0] if bases else None)
     own = directory / base if base and "/" not in base else directory
@@ -123,43 +121,14 @@ def unpacked(data: bytes) -> bytes:
     return data
 
 
-def _load_yaml(path: Path) -> dict[str, Any]:
-    try:
-        about = yaml.safe_load(path.read_text())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UsageError(f"{where}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {error}") from None
-    if about is None:
-        about = {}
-    if not isinstance(about, dict):
-        raise UsageError(f"{path}: expected `key: value` lines")
-    for key in about:
-        if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(_KEYS))}"
-            line = _line_of(path, str(key))
-            raise UsageError(f"{path}:{line}: unknown key {key}", hint=hint)
-    return about
-
-
-def _line_of(path: Path, key: str) -> int:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line.startswith((f"{key}:", f'"{key}"', f"'{key}'", f"{key} ")):
-            return number
-    return 1
-
-
 def _strings(about: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     value = about.get(key) or []
     if not isinstance(value, list) or not all(isinstance(v, str | int | float) for v in value):
-        raise UsageError(f"{path}:{_line_of(path, key)}: {key} must be a list of names")
+        raise UsageError(f"{path}:{yamlfile.line_of(path, key)}: {key} must be a list of names")
     for item in value:
         if not isinstance(item, str):
             raise UsageError(
-                f"{path}:{_line_of(path, key)}: {key}: {item} is read as a number",
+                f"{path}:{yamlfile.line_of(path, key)}: {key}: {item} is read as a number",
                 hint=f'write "{item}" in quotes',
             )
     return tuple(value)
@@ -168,7 +137,7 @@ def _strings(about: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
 def _expectations(about: dict[str, Any], path: Path) -> dict[str, str]:
     value = about.get("fails-on-base") or {}
     if not isinstance(value, dict):
-        line = _line_of(path, "fails-on-base")
+        line = yamlfile.line_of(path, "fails-on-base")
         raise UsageError(f"{path}:{line}: fails-on-base must map a test to a text of its failure")
     return {str(test): str(text or "") for test, text in value.items()}
 
