@@ -132,7 +132,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if again := text.rerun_command(run, arguments.argv, width=screen.width(sys.stdout)):
             print(f"rerun:  {again}")
     if error is not None:
-        screen.complain(error)
+        screen.complain(error, run.directory)
     elif interrupted:
         print("harness: interrupted; what was known by then is recorded", file=sys.stderr)
     return code

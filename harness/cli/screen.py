@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from harness.errors import ExitCode, HarnessError
@@ -27,10 +28,15 @@ def colour(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
 
 
-def complain(error: HarnessError) -> int:
-    """Show a failed stage or bad input; returns its exit status."""
-    columns = width(sys.stderr) if sys.stderr.isatty() else 1000
-    shown = text.render_error(error, colour=colour(sys.stderr), width=columns)
+def complain(error: HarnessError, record: Path | None = None) -> int:
+    """Show a failed stage or bad input; returns its exit status. `record` was shown before."""
+    live = sys.stderr.isatty()
+    shown = text.render_error(
+        error,
+        colour=colour(sys.stderr),
+        width=width(sys.stderr) if live else 1000,
+        record=record if live else None,
+    )
     print(shown, end="", file=sys.stderr)
     return error.exit_code
 

@@ -95,16 +95,23 @@ def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
 
 
 def _why(row: Row, *, width: int) -> Iterator[str]:
-    """One line for whatever is no pass."""
+    """Two lines at most for whatever is no pass."""
     base = row.base
     if base is not None and base.outcome is not Outcome.PASS and base.detail:
-        yield _fit(f"    base: {base.detail}", width)
+        yield from _wrapped(f"base: {base.detail}", width)
     if row.result.outcome is not Outcome.PASS and row.result.detail:
-        yield _fit(f"    {row.result.detail}", width)
+        yield from _wrapped(row.result.detail, width)
 
 
 def _fit(line: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    indents: dict[str, Any] = {"initial_indent": " " * 4, "subsequent_indent": " " * 6}
+    return textwrap.wrap(
+        text, width, **indents, max_lines=2, placeholder="...", break_on_hyphens=False
+    )
 
 
 def _squeeze(name: str, width: int) -> str:
@@ -153,7 +160,7 @@ def rerun_command(run: Run, argv: list[str], *, width: int = _WIDTH) -> str:
     --rerun-failed."""
     failed = [row.result.test for row in run.rows if row.result.outcome.bad]
     failed += list(run.unfinished)
-    if not failed:
+    if not failed or not run.rows:
         return ""
     kept = without_options(argv, {"--test": 1})
     whole = shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
@@ -178,13 +185,19 @@ def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:
     return kept
 
 
-def render_error(error: HarnessError, *, colour: bool = False, width: int = 1000) -> str:
-    """A failed stage for a person: the sentence, its lines, the log, what to do."""
+def render_error(
+    error: HarnessError, *, colour: bool = False, width: int = 1000, record: Path | None = None
+) -> str:
+    """A failed stage for a person: the sentence, its lines, the log, what to do. A log in the run
+    directory `record`, which was shown before, is named from there."""
     first, *rest = textwrap.wrap(f"harness: {error.message}", width, **_WRAP) or [""]
     lines = [paint("harness:", "31;1", colour=colour) + first.removeprefix("harness:"), *rest]
     lines += [_fit(f"  {line}", width) for line in error.lines]
     if error.hint:
         lines += textwrap.wrap(f"hint: {error.hint}", width, **_WRAP)
     if error.log is not None:
-        lines.append(f"log: {_short(error.log)}")
+        if record is not None and error.log.is_relative_to(record):
+            lines.append(f"log:    {error.log.relative_to(record)}, in the record")
+        else:
+            lines.append(f"log: {_short(error.log)}")
     return "\n".join(lines) + "\n"
