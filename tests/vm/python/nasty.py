@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One after another in one interpreter, as far as it lives."""
+"""One after another in one interpreter, as far as it lives.
+
+Only for a guest: test_python.py gives it the name test_nasty.py there.
+"""
 
 import ctypes
 import os
@@ -10,6 +13,11 @@ import threading
 import pytest
 
 starts: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _only_in_a_guest() -> None:
+    assert os.uname().nodename == "harness", "this is no guest"
 
 
 def test_passes() -> None:
