@@ -23,7 +23,6 @@ from pathlib import Path
 
 from harness import proc
 
-
 C_TESTS = ("--test", "[!t]*", "--test", "two-*")  # those in Python are named test_*
 
 
@@ -56,6 +55,9 @@ def main() -> None:
         first = subprocess.run([*harness, "--json"], stdout=subprocess.PIPE, check=True)
         run_dir = Path(json.loads(first.stdout)["run_dir"])
         events = [json.loads(line) for line in (run_dir / "journal.jsonl").open()]
+        planned = next(event["tests"] for event in events if event["event"] == "plan")
+        in_c = [name for name in planned if not name.partition("/")[2].startswith("test_")]
+        harness += [word for name in in_c for word in ("--test", name)]
         directory = next(event["dir"] for event in events if event["event"] == "kernel")
         vng = shutil.which("vng") or str(Path(sys.executable).with_name("vng"))
         peer = [vng, "--run", f"{directory}/bzImage", "--user", "root", "--disable-kvm"]

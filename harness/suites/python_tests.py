@@ -45,7 +45,7 @@ def identity() -> list[str]:
 
 def add_server(directory: Path) -> None:
     """Put the server's program into `directory`, compiled, as Python would not keep it so."""
-    py_compile.compile(str(_SERVER), str(directory / _PROGRAM), doraise=True)
+    py_compile.compile(str(_SERVER), str(directory / _PROGRAM), _SERVER.name, doraise=True)
 
 
 def collect(directory: Path, files: Sequence[str], log: Path) -> tuple[PythonTest, ...]:
