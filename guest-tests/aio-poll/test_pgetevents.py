@@ -37,12 +37,15 @@ def test_blocked_signal_waits_for_the_end(
     reader, writer = pipe
     request = aio.poll(reader, aio.POLLIN)
     context.submit(request)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    os.kill(os.getpid(), signal.SIGUSR1)
     child = os.fork()
     if not child:
-        os.kill(os.getppid(), signal.SIGUSR1)  # while it waits: it does so until we have written
         writer.write(b"x")
         os._exit(0)
     got = context.events_with_mask([signal.SIGUSR1], least=1, timeout_s=aio.EVENT_TIMEOUT_S)
     os.waitpid(child, 0)
     assert [event.address for event in got] == [request.address]
+    assert not heard
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     assert heard == [signal.SIGUSR1]
