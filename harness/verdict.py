@@ -13,7 +13,7 @@ _GOOD = {Outcome.PASS, Outcome.XFAIL}
 def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
     """A result on the base, judged by the series' `fails-on-base` (test or suite/test -> text):
     xfail when it failed for the stated reason, xpass when it did not fail."""
-    short = result.test.rpartition("/")[2]
+    short = result.test.partition("/")[2]
     reason = reasons.get(result.test, reasons.get(short))
     if reason is None:
         return result

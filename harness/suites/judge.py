@@ -91,6 +91,8 @@ def _by_output(ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome, str]:
 
 
 def _last_words(ended: CommandResult) -> str:
-    lines = ended.output[-2000:].decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    """The last line that says something; where Python says how it was killed, what it was."""
+    lines = [line.strip() for line in ended.output[-4000:].decode(errors="replace").split("\n")]
+    fatal = [line for line in lines if line.startswith("Fatal Python error: ")]
+    last = next((line for line in (*fatal, *reversed(lines)) if line), "")
     return f": {last[:160]}" if last else ""
