@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.cli import screen
-from harness.errors import HarnessError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -34,12 +33,7 @@ def settle(arguments: argparse.Namespace) -> None:
     """Fill in what was not given from the environment and the configuration files."""
     from harness import config
 
-    try:
-        values = config.load()
-    except HarnessError:
-        if getattr(arguments, "survives_bad_config", False):
-            return
-        raise
+    values = config.load()
     for name, value in values.items():
         option = name.replace("-", "_")
         if getattr(arguments, option, ...) is None:

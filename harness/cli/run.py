@@ -124,13 +124,15 @@ def execute(arguments: argparse.Namespace) -> int:
         record.finish(made)
     if getattr(arguments, "json", False):
         print(json.dumps(made, indent=1))
-    else:
+    elif error is None or run.rows:
         print(
             text.render(run, colour=screen.colour(sys.stdout), width=screen.width(sys.stdout)),
             end="",
         )
         if again := text.rerun_command(run, arguments.argv, width=screen.width(sys.stdout)):
             print(f"rerun:  {again}")
+    elif error.log is not None:
+        print(f"record: {text.short(run.directory)}", file=sys.stderr)
     if error is not None:
         screen.complain(error, run.directory)
     elif interrupted:

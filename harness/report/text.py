@@ -61,7 +61,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         yield f"not run: {count} test{'s' * (count > 1)} ({names})"
     yield ""
     yield f"{_summary(run, colour=colour)}"
-    yield f"record: {_short(run.directory)}"
+    yield f"record: {short(run.directory)}"
 
 
 def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _squeeze(name: str, width: int) -> str:
     return f"{name[: width - tail - 2]}..{name[-tail:]}"
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """A path for a person, who can paste it into a shell as it is."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
@@ -199,5 +199,5 @@ def render_error(
         if record is not None and error.log.is_relative_to(record):
             lines.append(f"log:    {error.log.relative_to(record)}, in the record")
         else:
-            lines.append(f"log: {_short(error.log)}")
+            lines.append(f"log: {short(error.log)}")
     return "\n".join(lines) + "\n"
