@@ -14,6 +14,8 @@ TESTS = """
 import pytest
 import shared
 
+pytestmark = pytest.mark.usefixtures("unguarded")
+
 class TestThings:
     def test_inside(self):
         pass
