@@ -25,6 +25,7 @@ from harness.model import (
     Outcome,
     Result,
     Run,
+    Series,
     Splat,
     Stage,
     Subtest,
@@ -71,6 +72,20 @@ class Record:
             for p in cell.stack.patches
         ]
         self._write("cell", cell=about, argv=argv)
+        self._keep_patches(cell.stack)
+
+    def _keep_patches(self, stack: Series) -> None:
+        """patches/ as a quilt directory: what came from a pipe or a checkout is gone later."""
+        if not stack.patches:
+            return
+        directory = self.path / "patches"
+        directory.mkdir()
+        names = []
+        for number, patch in enumerate(stack.patches, 1):
+            name = f"{number:04}-{re.sub(r'^[0-9]+-', '', Path(patch.name).name)}"
+            (directory / name).write_bytes(patch.data)
+            names.append(f"{name} -p{patch.strip}\n")
+        (directory / "series").write_text("".join(names))
 
     def plan(self, kernels: list[str], tests: tuple[Test, ...]) -> None:
         """Everything that is going to run, before anything does."""

@@ -82,6 +82,10 @@ def _rerun(arguments: argparse.Namespace) -> int:
     if not bad:
         raise UsageError(f"nothing failed in {before.run.directory.name}")
     argv = text.without_options(before.argv, {"--test": 1, "--json": 0})
+    asked = arguments.parser.parse_args(before.argv)
+    if "-" in (asked.series or "").split(","):  # standard input, which has been read
+        argv = text.without_options(argv, {"--series": 1})
+        argv += ["--series", str(before.run.directory / "patches")]
     argv += text.without_options(arguments.argv[1:], {"--rerun-failed": -1})
     argv += [word for test in bad for word in ("--test", test)]
     print(f"harness: {shlex.join(['harness', *argv])}", file=sys.stderr)

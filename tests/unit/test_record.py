@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import series
 from harness.errors import UsageError
 from harness.model import Cell, Outcome, Patch, Result, Run, Series, Splat, Stage, Verdict
 from harness.model import Test as PlannedTest
@@ -34,6 +35,17 @@ def test_a_cell_is_recorded_without_its_patches_bytes(tmp_path: Path) -> None:
     line = json.loads((record.path / "journal.jsonl").read_text())
     assert line["cell"]["stack"]["patches"][0]["name"] == "p"
     assert line["argv"] == ["run"]
+
+
+def test_the_patches_are_kept_as_a_series(tmp_path: Path) -> None:
+    patches = (
+        Patch(name="0001-a.patch", data=b"one"),
+        Patch(name="b/0001-a.patch", data=b"two", strip=0),
+    )
+    with open_record(tmp_path) as record:
+        record.cell(Cell(stack=Series(name="s", patches=patches)), ["run"])
+    kept = series.read(record.path / "patches")
+    assert [(p.data, p.strip) for p in kept.patches] == [(b"one", 1), (b"two", 0)]
 
 
 def test_a_recorded_result_survives_a_kill(tmp_path: Path) -> None:
