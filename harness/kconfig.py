@@ -6,6 +6,7 @@ Documentation/kbuild/kconfig-language.rst (both as of Linux 6.12).
 """
 
 import gzip
+import lzma
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,20 +40,14 @@ def load_fragment(path: Path, name: str) -> Fragment:
 
 
 def load_config(path: Path) -> Fragment:
-    """A whole .config, or one that is packed as /proc/config.gz is; of a symbol that it has twice
-    the last value, as for kconfig.
+    """A whole .config, or one that is packed by gzip (/proc/config.gz) or xz (Debian's
+    linux-config packages); of a symbol that it has twice the last value, as for kconfig.
 
     Values that name files of another machine (keys, firmware, an initramfs) are left out.
     UsageError where there is no such file or it is no .config of an x86 kernel, KconfigError for
     a line that kconfig would pass over.
     """
-    data = _read(path, f"configuration {path}")
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UsageError(f"{path} is damaged: {error}") from error
-    lines = _decoded(data, str(path))
+    lines = _decoded(_unpacked(_read(path, f"configuration {path}"), path), str(path))
     arch = _ARCH.search(lines)
     if arch and arch[1] not in ("x86", "x86_64", "i386"):
         raise UsageError(f"{path} is the configuration of a kernel for {arch[1]}, not for x86")
@@ -252,6 +247,17 @@ def _read(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {what}: {error.strerror}") from error
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            return gzip.decompress(data)
+        if data.startswith(b"\xfd7zXZ"):
+            return lzma.decompress(data)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    return data
 
 
 def _decoded(data: bytes, name: str) -> str:

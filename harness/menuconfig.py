@@ -17,7 +17,7 @@ from harness.toolchain import Toolchain
 _log = logging.getLogger(__name__)
 
 _OBJECTS = "menuconfig"
-_TRIALS = 12  # olddefconfig takes about two seconds
+_ATTEMPTS = 16  # each takes a second or two
 _CURSES = "install libncurses-dev (dnf: ncurses-devel, pacman: ncurses, zypper: ncurses-devel)"
 
 
@@ -45,7 +45,7 @@ def run(
         change = Change(before=before, after=kconfig.parse(kbuild.config.read_text()))
         chosen = _smallest(change, wanted, kbuild)
     if chosen:
-        head = f"# Help: Changed in menuconfig on {base.name} ({base.version})\n"
+        head = f"# Help: Changed in menuconfig on {base.version}\n"
         cache.write_whole(output, (head + kconfig.text(chosen)).encode())
         _warn(output, chosen, wanted)
     return len(chosen)
@@ -68,9 +68,11 @@ class Change:
         return {s: v for s, v in self.after.items() if got.get(s, "n") != v}
 
 
-def smallest(
-    change: Change, told: Collection[str], attempt: Callable[[dict[str, str]], dict[str, str]]
-) -> dict[str, str]:
+Attempt = Callable[[dict[str, str]], dict[str, str]]
+"""The .config that a fragment makes."""
+
+
+def smallest(change: Change, told: Collection[str], attempt: Attempt) -> dict[str, str]:
     """The symbols that have to be said to come from one .config to the other, with their values.
 
     `told` are the symbols of `after` that are not as Kconfig's defaults have them; `attempt` gives
@@ -78,19 +80,48 @@ def smallest(
     """
     if not change.symbols():
         return {}
-    chosen = {s: v for s, v in change.symbols().items() if s in told}
-    spare: list[str] = []
-    left = _TRIALS
-    while left and (more := change.missing(attempt(chosen))) and not more.keys() <= chosen.keys():
-        # A default that is not taken, since `before` says otherwise, or what follows from one.
-        spare += [symbol for symbol in more if symbol not in chosen]
-        chosen |= more
-        left -= 1
-    for symbol in spare[:left]:
-        fewer = {s: v for s, v in chosen.items() if s != symbol}
-        if fewer and not change.missing(attempt(fewer)):
-            chosen = fewer
-    return chosen
+    search = _Search(change, attempt)
+    chosen = search.grow({s: v for s, v in change.symbols().items() if s in told})
+    # First those that turn something off: of a choice the member that is on says more.
+    spare = sorted((s for s in chosen if s not in told), key=lambda s: chosen[s] != "n")
+    return search.shrink(chosen, spare)
+
+
+class _Search:
+    """The attempts of smallest(), of which there are not too many."""
+
+    def __init__(self, change: Change, attempt: Attempt) -> None:
+        self._change = change
+        self._attempt = attempt
+        self._left = _ATTEMPTS
+
+    def _missing(self, chosen: dict[str, str]) -> dict[str, str]:
+        self._left -= 1
+        return self._change.missing(self._attempt(chosen))
+
+    def grow(self, chosen: dict[str, str]) -> dict[str, str]:
+        """`chosen` and what it lacks to make `after`."""
+        while self._left > 0 and (more := self._missing(chosen)):
+            more = {s: v for s, v in more.items() if s not in chosen}
+            # A default is not taken where `before` says otherwise. The rest may follow from it.
+            told = {s: v for s, v in more.items() if s in self._change.before}
+            told = {s: v for s, v in told.items() if v != self._change.before[s]}
+            if not more:
+                break
+            chosen = chosen | (told or more)
+        return chosen
+
+    def shrink(self, chosen: dict[str, str], spare: list[str]) -> dict[str, str]:
+        """`chosen` without what of `spare` it can do without, which is tried by halves."""
+        fewer = {s: v for s, v in chosen.items() if s not in spare}
+        if self._left <= 0 or not spare:
+            return chosen
+        if fewer and not self._missing(fewer):
+            return fewer
+        if len(spare) == 1:
+            return chosen
+        middle = len(spare) // 2
+        return self.shrink(self.shrink(chosen, spare[:middle]), spare[middle:])
 
 
 def _smallest(change: Change, wanted: Kconfig, kbuild: Kbuild) -> dict[str, str]:
@@ -99,10 +130,14 @@ def _smallest(change: Change, wanted: Kconfig, kbuild: Kbuild) -> dict[str, str]
         return {}
     kbuild.run("savedefconfig")
     told = kconfig.parse((kbuild.objects / "defconfig").read_text())
+    start = wanted.config_file
+    if start is None:
+        kbuild.run("tinyconfig")  # once, in place of at every attempt
+        start = Fragment(name="tinyconfig", text=kbuild.config.read_text())
 
     def attempt(values: dict[str, str]) -> dict[str, str]:
         more = Fragment(name="menuconfig", text=kconfig.text(values))
-        kbuild.configure(replace(wanted, settings=(*wanted.settings, more)))
+        kbuild.configure(replace(wanted, config_file=start, settings=(*wanted.settings, more)))
         return kconfig.parse(kbuild.config.read_text())
 
     _log.info("finding out what of the changes follows from others")

@@ -2,6 +2,7 @@
 """Fragments are read strictly, merged without surprises, and what got lost is explained."""
 
 import gzip
+import lzma
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -276,7 +277,7 @@ def test_a_setting_with_bad_syntax_is_named(text: str) -> None:
     assert caught.value.message.startswith(f"--set {text.partition(chr(10))[0][:1]}")
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
 def test_a_whole_config_is_read_plain_or_packed(tmp_path: Path, pack: Callable[..., bytes]) -> None:
     path = tmp_path / "config.gz"
     lines = "CONFIG_A=y\n\n# CONFIG_B is not set\nCONFIG_A=m\n"
@@ -292,6 +293,7 @@ def test_a_whole_config_is_read_plain_or_packed(tmp_path: Path, pack: Callable[.
         (b"# Linux/arm64 6.1.0 Kernel Configuration\nCONFIG_A=y\n", UsageError, "kernel for arm64"),
         (b"# nothing\n", UsageError, "sets no CONFIG_ symbol"),
         (gzip.compress(b"CONFIG_A=y\n" * 99)[:-9], UsageError, "is damaged"),
+        (lzma.compress(b"CONFIG_A=y\n" * 99)[:-9], UsageError, "is damaged"),
         (b"\x7fELF\xff", KconfigError, "not UTF-8"),
         (b"CONFIG_A=y\nCONFIG_B\n", KconfigError, "line 2: not a kconfig line"),
     ],
