@@ -39,6 +39,21 @@ def load_fragment(path: Path, name: str) -> Fragment:
     return Fragment(name=name, text=_decoded(_read(path, f"kconfig fragment {name}"), name))
 
 
+def find_fragment(root: Path, name: str) -> Fragment:
+    """The fragment kconfigs/<name>.config of the project, or the file that `name` is a path of.
+
+    UsageError names the known ones.
+    """
+    if "/" in name or name.endswith(".config"):
+        path = Path(name)
+        return load_fragment(path, name)
+    path = root / "kconfigs" / f"{name}.config"
+    if not path.is_file():
+        known = sorted(p.stem for p in (root / "kconfigs").glob("*.config"))
+        raise UsageError(f"no fragment named {name}", hint=f"there are: {', '.join(known)}")
+    return load_fragment(path, f"kconfigs/{name}.config")
+
+
 def load_config(path: Path) -> Fragment:
     """A whole .config, or one that is packed by gzip (/proc/config.gz) or xz (Debian's
     linux-config packages); of a symbol that it has twice the last value, as for kconfig.

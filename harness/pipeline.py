@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from harness import cache, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
-from harness.errors import GuestLostError, StageError, UsageError
+from harness.errors import GuestLostError, StageError
 from harness.guest import accel, agent, vng
 from harness.model import (
     Base,
     Cell,
     Command,
     CommandResult,
-    Fragment,
     Kconfig,
     Kernel,
     Mount,
@@ -35,43 +33,12 @@ from harness.suites import Prepared, Suite
 from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
 from harness.suites.judge import judge
+from harness.watch import Watch
 
 _TOOLS = ("git", "make", "gcc", "flex", "bison", "bc", "qemu-system-x86_64", "vng")
 _REBOOTS = 2  # attempts to bring a guest back after a crash
 _DAY_S = 86400.0
 _RETRIES = 2  # of a test before which the guest was lost
-
-
-class Watch(Protocol):
-    """Who looks on while a cell runs."""
-
-    def stage(self, name: str, note: str = "") -> None:
-        """A stage begins, or says something new of itself."""
-        ...
-
-    def staged(self, stage: Stage, note: str) -> None:
-        """A stage ended well; `note` is what came out of it."""
-        ...
-
-    def build(self, done: int, expected: int | None, what: str) -> None:
-        """make has made one more object."""
-        ...
-
-    def note(self, text: str) -> None:
-        """A line that a person should keep seeing."""
-        ...
-
-    def planned(self, count: int) -> None:
-        """So many tests are going to run on the next kernel, 0 for no end."""
-        ...
-
-    def started(self, test: Test, kernel: str) -> None:
-        """A test begins."""
-        ...
-
-    def ended(self, result: Result) -> None:
-        """A test has its result."""
-        ...
 
 
 Look = Callable[[vng.VngGuest, Path], None]
@@ -213,7 +180,7 @@ class CellRun:
             self._root,
             (
                 *(fragment for suite in suites for fragment in suite.fragments),
-                *(load_fragment(self._root, name) for name in wanted),
+                *(kconfig.find_fragment(self._root, name) for name in wanted),
             ),
             config_file=kconfig.load_config(config) if config else None,
             settings=tuple(kconfig.setting(text) for text in self._cell.settings),
@@ -388,18 +355,6 @@ class CellRun:
         """Splats outside of all tests, less those that the base shows too."""
         before = {s.fingerprint for label in labels[:-1] for s in self._stray.get(label, ())}
         return tuple(s for s in self._stray.get(labels[-1], ()) if s.fingerprint not in before)
-
-
-def load_fragment(root: Path, name: str) -> Fragment:
-    """The fragment kconfigs/<name>.config, or the file that `name` is a path of."""
-    if "/" in name or name.endswith(".config"):
-        path = Path(name)
-        return kconfig.load_fragment(path, name)
-    path = root / "kconfigs" / f"{name}.config"
-    if not path.is_file():
-        known = sorted(p.stem for p in (root / "kconfigs").glob("*.config"))
-        raise UsageError(f"no fragment named {name}", hint=f"there are: {', '.join(known)}")
-    return kconfig.load_fragment(path, f"kconfigs/{name}.config")
 
 
 def _wedged(result: Result) -> bool:

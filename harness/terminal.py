@@ -31,19 +31,19 @@ class Terminal(logging.Handler):
         self._count = self._total = 0
 
     def stage(self, name: str, note: str = "") -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         self._stage_name, self._stage_started = name, time.monotonic()
         self._shown = self._stage_started
         self._count = self._total = 0
         self._transient(note)
 
     def staged(self, stage: Stage, note: str) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         shown = note if len(note) <= _NOTE else f"{note[: _NOTE - 3]}..."
         self._line(f"{stage.name:<12} {shown:<{_NOTE}} {stage.duration_s:>7.1f} s")
 
     def build(self, done: int, expected: int | None, what: str) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         now = time.monotonic()
         if now - self._shown < (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S):
             return
@@ -65,21 +65,21 @@ class Terminal(logging.Handler):
             self._line(f"{self._stage_name:<12} {text}")
 
     def note(self, text: str) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         self._line(text)
 
     def planned(self, count: int) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         self._total = count
 
     def started(self, test: Test, kernel: str) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         self._count += 1
         of = f"/{self._total}" if self._total else ""
         self._transient(f"{self._count}{of} {test.name}")
 
     def ended(self, result: Result) -> None:
-        """See pipeline.Watch."""
+        """See watch.Watch."""
         if self._live and not result.outcome.bad:
             return
         outcome = paint(f"{result.outcome:<8}", outcome_colour(result.outcome), colour=self._colour)

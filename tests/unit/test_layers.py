@@ -15,7 +15,7 @@ LAYERS = (
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
     + ("suites", "suites.python_tests"),
     ("kernel", "checkout", "menuconfig", "suites.guest_tests", "suites.command", "suites.judge"),
-    ("record", "check", "doctor", "plan", "intake"),
+    ("record", "check", "doctor", "plan", "watch", "intake"),
     ("pipeline", "report", "report.text"),
     ("terminal",),
     ("cli.screen",),
