@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness import proc
 
-C_TESTS = ("--test", "[!t]*", "--test", "two-*")  # those in Python are named test_*
+C_TESTS = ("--test", "*/[!t]*", "--test", "*/two-*")  # those in Python are named test_*
 
 
 def timed(argv: list[str], good: tuple[int, ...] = (0,)) -> float:

@@ -27,7 +27,8 @@ def apply(base: Base, stack: Series) -> str:
     """
     if not stack.patches:
         return base.tree
-    key = cache.digest(base.tree, [(p.strip, p.data) for p in stack.patches])
+    # The mirror counts: the tree object lies in it, and nowhere else.
+    key = cache.digest(base.mirror.name, base.tree, [(p.strip, p.data) for p in stack.patches])
     memo = cache.root() / "applied" / key
     with contextlib.suppress(OSError):
         return memo.read_text().strip()

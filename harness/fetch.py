@@ -5,8 +5,6 @@ import hashlib
 import logging
 import os
 import re
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from harness import cache
@@ -49,6 +47,9 @@ def kernel_org(branch: str) -> Path:
 
 def _get(url: str) -> bytes:
     parts = []
+    import urllib.error  # slow to import, and rarely needed
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
             while chunk := answer.read(_CHUNK):
