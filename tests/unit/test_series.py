@@ -95,6 +95,10 @@ def test_touched_files_and_hunks() -> None:
 
 @pytest.mark.parametrize("name", series.names(Path(__file__).parents[2]))
 def test_the_shipped_series_are_well_formed(name: str) -> None:
-    shipped = series.load(Path(__file__).parents[2], name)
+    root = Path(__file__).parents[2]
+    shipped = series.load(root, name)
     assert shipped.title and shipped.thread and shipped.bases and shipped.suites
-    assert all(series.touched(patch) for patch in shipped.patches)
+    for base in shipped.bases:
+        own = series.load(root, name, base)
+        assert own.base_commit
+        assert own.patches and all(series.touched(patch) for patch in own.patches)
