@@ -112,6 +112,19 @@ static inline void aio_prep_poll(struct iocb *iocb, int fd, unsigned int events)
 	iocb->aio_data = ~(uintptr_t)iocb;
 }
 
+/* One of IOCB_CMD_*; @buf and @nbytes are those of iovecs for PREADV and PWRITEV. */
+static inline void aio_prep_rw(struct iocb *iocb, int opcode, int fd,
+			       const void *buf, size_t nbytes, off_t offset)
+{
+	memset(iocb, 0, sizeof(*iocb));
+	iocb->aio_lio_opcode = opcode;
+	iocb->aio_fildes = fd;
+	iocb->aio_buf = (uintptr_t)buf;
+	iocb->aio_nbytes = nbytes;
+	iocb->aio_offset = offset;
+	iocb->aio_data = ~(uintptr_t)iocb;
+}
+
 /* Submit one prepared iocb: 0 or -errno. */
 static inline int aio_submit(aio_context_t ctx, struct iocb *iocb)
 {

@@ -66,6 +66,26 @@ static inline int make_fifo(void)
 	return keep_fd(fd);
 }
 
+/*
+ * An empty regular file in @dir that nobody else has.  In a guest of ours
+ * /var/tmp is overlayfs on tmpfs, and /tmp a tmpfs.
+ */
+static inline int make_file(const char *dir, int flags)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/guest-test.XXXXXX", dir);
+	KTAP_HERE("make_file");
+	fd = mkostemp(path, flags | O_CLOEXEC);
+	if (fd < 0) {
+		ktap_fail_errno(path, errno);
+		ktap_leave();
+	}
+	unlink(path);
+	return keep_fd(fd);
+}
+
 /* A raw pseudo-terminal: each side is one file on two wait queues. */
 static inline void make_pty(int *master, int *slave)
 {
