@@ -6,7 +6,6 @@ vng has no deadlines, no structured results and fixed ports, so this room gives 
 """
 
 import contextlib
-import functools
 import os
 import select
 import selectors
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import proc
+from harness import cache, proc
 from harness.console import Console
 from harness.errors import BootError, HarnessError, StageError
 from harness.guest import channel, qmp
@@ -95,14 +94,22 @@ def _shell() -> str:
     return next(shell for shell in ("/bin/bash", "/bin/sh") if Path(shell).exists())
 
 
-@functools.cache
 def has_virtiofsd() -> bool:
     """True where virtme-ng would find a virtiofsd (it looks at these places) that it can start:
-    QEMU's own one, up to 7.2, has other options and costs 3 s of waiting."""
+    QEMU's own one, up to 7.2, has other options and costs 3 s of waiting. Asked once per
+    installed binary."""
     places = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd")
     found = (shutil.which("virtiofsd"), *(place for place in places if Path(place).exists()))
     first = next((place for place in found if place), None)
-    return first is not None and b"--shared-dir" in proc.run([first, "--help"]).stdout
+    if first is None:
+        return False
+    stat = Path(first).stat()
+    memo = cache.root() / "toolchain" / cache.digest(first, stat.st_size, stat.st_mtime_ns)
+    known = cache.read_json(memo)
+    if known is None:
+        known = b"--shared-dir" in proc.run([first, "--help"]).stdout
+        cache.write_json(memo, known)
+    return bool(known)
 
 
 class VngGuest:
