@@ -74,7 +74,7 @@ def _trees(value: Any) -> dict[str, str]:
 
 
 KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "tree": (_text, "kernel tree when --tree is not given"),
+    "tree": (_text, "kernel tree when neither --tree nor the series says"),
     "kconfig": (_names, "fragments for every kernel"),
     "accel": (_one_of("kvm", "tcg"), "how guests run; found out by default"),
     "cpus": (_number, "processors of a guest"),

@@ -102,9 +102,10 @@ def has_changes(place: str) -> bool:
         return False
 
 
-def choose_base(wanted: Series) -> BaseChoice:
-    """The tree for a series: as its series.yaml says, else by its base-commit, else the one that
-    has most of the blobs its patches were made on. No network: only trees that are here count.
+def choose_base(wanted: Series, default: str | None = None) -> BaseChoice:
+    """The tree for a series: as its series.yaml says, else by its base-commit, else `default`
+    (what people set), else the one that has most of the blobs its patches were made on. No
+    network: only trees that are here count.
     """
     if wanted.bases:
         return BaseChoice(tree=wanted.bases[0], commit=None, why="its series.yaml says so")
@@ -115,6 +116,9 @@ def choose_base(wanted: Series) -> BaseChoice:
             if at := tree.with_commit(name, wanted.base_commit):
                 return _by_commit(name, at)
         missed = f"base-commit {wanted.base_commit[:12]} is in no known tree; "
+    if default is not None:
+        why = f"{missed}{default} is your default"
+        return BaseChoice(tree=default, commit=None, why=why)
     choice = _by_blobs(wanted, names)
     return replace(choice, why=missed + choice.why)
 

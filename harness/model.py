@@ -282,11 +282,29 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host directory shown read-only in the guest."""
+
+    guest: str
+    host: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """How often the plan runs: `count` times (0: without end), until the first bad result
+    (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
+
+    count: int = 1
+    until_fail: bool = False
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One thing to run: a stack of series on one tree, one configuration, one guest shape.
 
-    `tree` is a name, path or URL, None for the series' first base, and `commit` one of its
-    commits, None for its newest; `notes` say how these were chosen; `kconfigs` names fragments
+    `tree` is a name, path or URL, `commit` one of its commits, None for its newest; `notes` say
+    how these were chosen; `kconfigs` names fragments
     of kconfigs/ or paths, `config` is a whole .config to start from, `settings` are SYMBOL=value,
     `cc` and `llvm` as in toolchain.Toolchain; `commands` are programs of the host to run as
     tests, `timeout_s` for each of them; `tests` are globs on test names, empty for all;
@@ -294,7 +312,7 @@ class Cell:
     """
 
     stack: Series
-    tree: str | None = None
+    tree: str
     commit: str | None = None
     notes: tuple[str, ...] = ()
     kconfigs: tuple[str, ...] = ()
@@ -307,20 +325,10 @@ class Cell:
     timeout_s: float | None = None
     tests: tuple[str, ...] = ()
     guest: GuestSpec = GuestSpec()
-    mounts: tuple["Mount", ...] = ()
+    mounts: tuple[Mount, ...] = ()
     with_base: bool = False
     accel: str | None = None
-    rounds: "Rounds" = field(default_factory=lambda: Rounds())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
-    """How often the plan runs: `count` times (0: without end), until the first bad result
-    (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
-
-    count: int = 1
-    until_fail: bool = False
-    fail_fast: bool = False
+    rounds: Rounds = Rounds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,11 +366,3 @@ class Run:
     stray: tuple[Splat, ...] = ()
     warnings: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A host directory shown read-only in the guest."""
-
-    guest: str
-    host: Path

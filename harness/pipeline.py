@@ -111,19 +111,21 @@ class CellRun:
             log=self._record.path / "menuconfig.log",
         )
 
-    def shell_command(self) -> list[str]:
-        """The vng command for a shell in that guest."""
+    @contextlib.contextmanager
+    def shell_command(self) -> Iterator[list[str]]:
+        """The vng command for a shell in that guest, to be run within."""
         self._prepare()
         self._build_all()
         label = self._labels()[-1][0]
-        return vng.command_line(self._kernels[label], self._boot_plan(), None)
+        with self._boot_plan(label) as boot_plan:
+            yield vng.command_line(self._kernels[label], boot_plan, None)
 
     def _prepare(self) -> list[Prepared]:
         """What costs little and finds most mistakes: the tree, the suites, the fragments."""
         for tool in _TOOLS:
             proc.find(tool)
         with self._stage("tree") as said:
-            self._base = tree.resolve(self._tree_name(), self._cell.commit)
+            self._base = tree.resolve(self._cell.tree, self._cell.commit)
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
         for note in self._cell.notes:
             self._watch.note(note)
@@ -152,11 +154,6 @@ class CellRun:
             found = accel.choose(image, self._cell.accel)
             self._accel = found.name
             said.append(f"{found.name}: {found.why}")
-
-    def _tree_name(self) -> str:
-        if self._cell.tree is not None:
-            return self._cell.tree
-        return self._cell.stack.bases[0] if self._cell.stack.bases else tree.KNOWN[0]
 
     def _suite_names(self) -> tuple[str, ...]:
         """As asked for; else none beside --command; else the series'; else all there are."""
@@ -244,10 +241,10 @@ class CellRun:
     @contextlib.contextmanager
     def _boot(self, label: str) -> Iterator[tuple[vng.VngGuest, int]]:
         again = bool(self._results.get(label))
-        boot_plan = self._boot_plan()
         for attempt in range(1, _REBOOTS + 1):
             number, directory = self._record.new_boot()
             with contextlib.ExitStack() as stack:
+                boot_plan = stack.enter_context(self._boot_plan(label))
                 try:
                     guest = stack.enter_context(
                         vng.boot(self._kernels[label], boot_plan, directory)
@@ -262,30 +259,35 @@ class CellRun:
                             lines=error.lines,
                         ) from None
                     continue
-                if boot_plan.gdb is not None:
-                    stack.callback(boot_plan.gdb.unlink, missing_ok=True)
                 yield guest, number
                 return
 
-    def _boot_plan(self) -> vng.BootPlan:
-        return vng.BootPlan(
-            spec=self._cell.guest,
-            gdb=self._gdb_socket(),
-            mounts=(*self._mounts, *self._cell.mounts),
-            agent=self._agent.program,
-            calibration_us=self._agent.calibration_us,
-            accel=self._accel,
-        )
+    @contextlib.contextmanager
+    def _boot_plan(self, label: str) -> Iterator[vng.BootPlan]:
+        with self._gdb_socket(label) as gdb:
+            yield vng.BootPlan(
+                spec=self._cell.guest,
+                gdb=gdb,
+                mounts=(*self._mounts, *self._cell.mounts),
+                agent=self._agent.program,
+                calibration_us=self._agent.calibration_us,
+                accel=self._accel,
+            )
 
-    def _gdb_socket(self) -> Path | None:
+    @contextlib.contextmanager
+    def _gdb_socket(self, label: str) -> Iterator[Path | None]:
         """Where QEMU's gdb stub will listen; says so. Short, as socket paths must be."""
         if not self._cell.guest.gdb:
-            return None
+            yield None
+            return
         path = cache.runs().parent / f"gdb-{self._record.path.name[-4:]}"
         path.unlink(missing_ok=True)
-        vmlinux = self._kernels[self._labels()[-1][0]].vmlinux
+        vmlinux = self._kernels[label].vmlinux
         self._watch.note(f"gdb {vmlinux} -ex 'target remote {path}'")
-        return path
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _run_command(self, guest: vng.VngGuest, test: Test, label: str, boot: int) -> CommandResult:
         self._watch.started(test, label)
@@ -339,7 +341,7 @@ class CellRun:
         return Run(
             directory=self._record.path,
             series=self._cell.stack.name,
-            base=self._base.name if self._base else self._tree_name(),
+            base=self._base.name if self._base else self._cell.tree,
             kernel_release=last.release if last else "",
             guest="vng",
             accel=self._accel,

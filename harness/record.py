@@ -32,13 +32,15 @@ from harness.model import (
     Test,
 )
 
+_STAMP = "%Y%m%dT%H%M%SZ"
+
 
 class Record:
     """An open run directory. As a context manager it closes the journal."""
 
     def __init__(self, parent: Path, *, series: str, base: str, kconfig: str) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        parts = [now.strftime("%Y%m%dT%H%M%SZ"), series, base, kconfig, secrets.token_hex(2)]
+        parts = [now.strftime(_STAMP), series, base, kconfig, secrets.token_hex(2)]
         self.path = parent / "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
         self.path.mkdir(parents=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -189,7 +191,8 @@ def load(directory: Path) -> Recorded:
         with contextlib.suppress(ValueError):  # the last line of a killed harness
             event = json.loads(line)
             events.setdefault(event["event"], []).append(event)
-    cell = events["cell"][0]
+    unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
+    cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
     plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
     results = [_result(event) for event in events.get("result", ())]
     label = plan["kernels"][-1]
@@ -198,7 +201,7 @@ def load(directory: Path) -> Recorded:
     run = Run(
         directory=directory,
         series=cell["cell"]["stack"]["name"],
-        base=known.get("base") or cell["cell"]["tree"] or "",
+        base=known.get("base") or cell["cell"]["tree"],
         kernel_release=next((e["release"] for e in events.get("kernel", ())), ""),
         guest=known.get("guest", ""),
         accel=known.get("accel", ""),
@@ -212,8 +215,17 @@ def load(directory: Path) -> Recorded:
     )
     finish = events.get("finish", [{}])[0]
     return Recorded(
-        run=run, argv=tuple(cell["argv"]), started=cell["time"], exit=finish.get("exit")
+        run=run,
+        argv=tuple(cell["argv"]),
+        started=_started(directory.name),
+        exit=finish.get("exit"),
     )
+
+
+def _started(name: str) -> str:
+    """The time that a run directory's name begins with, as ISO 8601 has it."""
+    stamp = datetime.datetime.strptime(name[:16], _STAMP).replace(tzinfo=datetime.UTC)
+    return stamp.isoformat(timespec="seconds")
 
 
 def _result(event: dict[str, Any]) -> Result:

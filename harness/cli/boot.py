@@ -10,8 +10,7 @@ from typing import Any
 from harness import cache, project
 from harness.cli import cell, parser, screen
 from harness.errors import ExitCode, UsageError
-from harness.model import SCHEMA, Command, Mount
-from harness.suites import hidden
+from harness.model import SCHEMA, Command
 
 _DAY_S = 86400.0
 
@@ -91,12 +90,11 @@ def _menuconfig(arguments: argparse.Namespace) -> int:
 
 
 def _boot(arguments: argparse.Namespace) -> int:
-    from harness import console
+    from harness import console, suites
     from harness.pipeline import CellRun
 
     here = Path.cwd()
-    mounts = (Mount(guest=str(here), host=here),) if hidden(here) else ()
-    wanted = cell.from_arguments(arguments, mounts)
+    wanted = cell.from_arguments(arguments, suites.shown([here]))
     watch = screen.watch(quiet=not sys.stderr.isatty())
     with cell.open_record(wanted, cache.runs("boots")) as record:
         record.cell(wanted, arguments.argv)
@@ -106,9 +104,9 @@ def _boot(arguments: argparse.Namespace) -> int:
                 raise UsageError(
                     "a shell needs a terminal", hint="harness boot ... -- CMD runs one command"
                 )
-            argv = story.shell_command()
-            watch.clear()
-            return console.interact(argv, record.new_boot()[1] / "console.log")
+            with story.shell_command() as argv:
+                watch.clear()
+                return console.interact(argv, record.new_boot()[1] / "console.log")
         with story.guest() as guest:
             watch.clear()
             return run_in(guest, tuple(arguments.guest_command), here)

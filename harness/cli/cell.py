@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import project
+from harness.cli import parser
 from harness.errors import UsageError
 from harness.model import Cell, GuestSpec, Mount, Rounds, Series
 
@@ -16,20 +17,20 @@ class Source:
     """A series and what it goes on; `notes` say what was chosen or left out."""
 
     stack: Series
-    tree: str | None
+    tree: str
     commit: str | None
     notes: tuple[str, ...]
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
+def add_source(made: argparse.ArgumentParser) -> None:
     """What kernel: series, tree, configuration, compiler."""
-    group = parser.add_argument_group("what kernel")
+    group = made.add_argument_group("what kernel")
     named = group.add_argument(
         "--series",
         metavar="S[,S]",
         help="a name of patches/, a quilt directory, an mbox, - for stdin; several are stacked",
     )
-    named.completer = _series_names  # type: ignore[attr-defined]
+    parser.completes(named, _series_names)
     group.add_argument(
         "--version",
         type=int,
@@ -43,11 +44,12 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|PATH",
         help="kernel tree; a checkout alone is tested with its uncommitted changes",
     )
-    tree.completer = _tree_names  # type: ignore[attr-defined]
+    parser.completes(tree, _tree_names)
+    made.set_defaults(default_tree=None)
     fragment = group.add_argument(
         "--kconfig", action="append", metavar="NAME|FILE", help="a fragment more"
     )
-    fragment.completer = _fragment_names  # type: ignore[attr-defined]
+    parser.completes(fragment, _fragment_names)
     group.add_argument("--config", type=Path, metavar="FILE", help="start from a whole .config")
     group.add_argument(
         "--set", action="append", default=[], metavar="SYMBOL=V", help="one symbol, over all else"
@@ -57,9 +59,9 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--arch", help="only this machine's for now")
 
 
-def add_guest(parser: argparse.ArgumentParser) -> None:
+def add_guest(made: argparse.ArgumentParser) -> None:
     """What guest: its shape and command line."""
-    group = parser.add_argument_group("what guest")
+    group = made.add_argument_group("what guest")
     group.add_argument("--cpus", type=int, help="processors (default: 1)")
     group.add_argument("--memory", type=int, metavar="MIB", help="memory (default: 512)")
     group.add_argument(
@@ -72,7 +74,7 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
     suite = group.add_argument(
         "--suite", action="append", default=[], metavar="NAME", help="area of guest-tests/"
     )
-    suite.completer = _suite_names  # type: ignore[attr-defined]
+    parser.completes(suite, _suite_names)
 
 
 def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()) -> Cell:
@@ -134,6 +136,8 @@ def _source(arguments: argparse.Namespace) -> Source:
     from harness import intake, series
 
     place = arguments.tree
+    if place is None and (arguments.range or not arguments.series):
+        place = arguments.default_tree
     parts = []
     commit = None
     if arguments.range:
@@ -155,25 +159,23 @@ def _source(arguments: argparse.Namespace) -> Source:
         elif intake.has_changes(place):
             notes.append(f"uncommitted changes of {place} are left out: there is a series")
     stack = series.stack(tuple(parts))
-    if place is None and stack.patches:
-        choice = intake.choose_base(stack)
+    if place is None:
+        choice = intake.choose_base(stack, arguments.default_tree)
         place, commit = choice.tree, choice.commit
-        if not stack.bases:
+        if stack.patches and not stack.bases:
             notes.append(choice.why)
     return Source(stack=stack, tree=place, commit=commit, notes=tuple(notes))
 
 
 def open_record(cell: Cell, parent: Path) -> Any:
     """A new run directory for the cell below `parent`."""
-    from harness import tree
     from harness.record import Record
 
-    base = cell.tree or (cell.stack.bases[0] if cell.stack.bases else tree.KNOWN[0])
     kconfig = "+".join(("base", *(Path(name).stem for name in cell.kconfigs)))
     return Record(
         parent,
         series=cell.stack.name,
-        base=Path(base).resolve().name,
+        base=Path(cell.tree).resolve().name,
         kconfig=kconfig,
     )
 

@@ -22,5 +22,5 @@ def man_page(parser: argparse.ArgumentParser) -> str:
     """harness(1) as roff."""
     from argparse_manpage.manpage import Manpage
 
-    parser.man_short_description = "test kernel patch series"  # type: ignore[attr-defined]
+    vars(parser)["man_short_description"] = "test kernel patch series"
     return str(Manpage(parser))

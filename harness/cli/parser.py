@@ -14,7 +14,10 @@ Run = Callable[[argparse.Namespace], int]
 def command(commands: Any, name: str, function: Run, summary: str) -> argparse.ArgumentParser:
     """One more command, which `function` runs."""
     made: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        allow_abbrev=False,  # an option that comes later would change what a script means
     )
     made.set_defaults(command=function)
     made.add_argument(
@@ -29,13 +32,19 @@ def group(commands: Any, name: str, summary: str) -> Any:
     return parser.add_subparsers(required=True, metavar="ACTION")
 
 
+def completes(action: argparse.Action, names: Callable[..., list[str]]) -> None:
+    """Let shells complete the option's value with what `names` gives (see cli/completion.py)."""
+    vars(action)["completer"] = names
+
+
 def settle(arguments: argparse.Namespace) -> None:
     """Fill in what was not given from the environment and the configuration files."""
     from harness import config
 
     values = config.load()
     for name, value in values.items():
-        option = name.replace("-", "_")
+        # A series that names its base is not moved by a default.
+        option = "default_tree" if name == "tree" else name.replace("-", "_")
         if getattr(arguments, option, ...) is None:
             setattr(arguments, option, value.value)
     screen.choose_colour(getattr(arguments, "color", None) or "auto")

@@ -101,6 +101,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from harness.pipeline import CellRun
     from harness.record import document
 
+    as_json = getattr(arguments, "json", False)
+    if as_json and arguments.keep:
+        raise UsageError("--keep wants a person, --json a program: one of them")
     wanted = cell.from_arguments(arguments)
     watch = screen.watch()
     error: HarnessError | None = None
@@ -126,7 +129,7 @@ def execute(arguments: argparse.Namespace) -> int:
         said = error.message if error else "interrupted" if interrupted else ""
         made = document(run, code, said)
         record.finish(made)
-    if getattr(arguments, "json", False):
+    if as_json:
         print(json.dumps(made, indent=1))
     elif error is None or run.rows:
         print(

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     show = parser.command(commands, "show", _show, "the report of a run, the last one by default")
     run = show.add_argument("run", nargs="?", default="", metavar="RUN", help="name, end or path")
-    run.completer = _names  # type: ignore[attr-defined]
+    parser.completes(run, _names)
     show.add_argument("--test", metavar="NAME", help="one test with its whole output")
     show.add_argument("--json", action="store_true", help="the run's JSON document")
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import cache, proc
-from harness.errors import UsageError
 
 _FIRST_BYTE_S = 3.0
 _BOOT_S = 30.0
@@ -31,12 +30,9 @@ class Accel:
 
 
 def choose(image: Path, wanted: str | None = None) -> Accel:
-    """The acceleration for a guest. `wanted` (or `$HARNESS_ACCEL`) decides without a look; else
-    the remembered answer, else a probe with `image`."""
-    wanted = wanted or os.environ.get("HARNESS_ACCEL")
+    """The acceleration for a guest. `wanted` (kvm or tcg) decides without a look; else the
+    remembered answer, else a probe with `image`."""
     if wanted:
-        if wanted not in ("kvm", "tcg"):
-            raise UsageError(f"no acceleration named {wanted}: it is kvm or tcg")
         return Accel(name=wanted, why="as asked for")
     return remembered() or probe(image)
 

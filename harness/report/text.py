@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import cache
 from harness.errors import HarnessError
 from harness.model import Outcome, Row, Run, Splat, Verdict
 
@@ -164,8 +165,10 @@ def rerun_command(run: Run, argv: list[str], *, width: int = _WIDTH) -> str:
         return ""
     kept = without_options(argv, {"--test": 1})
     whole = shlex.join(["harness", *kept, *(w for test in failed for w in ("--test", test))])
-    short = f"harness run --rerun-failed {run.directory.name[-4:]}"
-    return whole if len(whole) <= width - len("rerun:  ") else short
+    if len(whole) <= width - len("rerun:  "):
+        return whole
+    known = run.directory.parent == cache.runs()
+    return f"harness run --rerun-failed {run.directory.name[-4:] if known else run.directory}"
 
 
 def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:

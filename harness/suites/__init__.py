@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Suites: where tests come from, and how one is judged."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,9 +30,13 @@ class Suite(Protocol):
         ...
 
 
+# Where the guest mounts something of its own over the host's files (agent/init.c).
 _HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys")
 
 
-def hidden(place: Path) -> bool:
-    """True where the guest mounts something of its own over the host's files (agent/init.c)."""
-    return any(place.is_relative_to(root) for root in _HIDDEN)
+def shown(places: Iterable[Path]) -> tuple[Mount, ...]:
+    """A mount for each place that the guest would hide, by its name or by what it leads to."""
+    every = {each for place in places for each in (place, place.resolve())}
+    hidden = {place for place in every if any(place.is_relative_to(root) for root in _HIDDEN)}
+    outer = sorted(place for place in hidden if not hidden & set(place.parents))
+    return tuple(Mount(guest=str(place), host=place) for place in outer)

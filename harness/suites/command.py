@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.model import Fragment, Mount, Test
-from harness.suites import Prepared, hidden
+from harness.model import Fragment, Test
+from harness.suites import Prepared, shown
 
 _TIMEOUT_S = 300.0
 
@@ -47,13 +47,9 @@ class Commands:
                     scaled=self._timeout_s is None,  # what a person says is meant as said
                 )
             )
-        places = {self._here, *(Path(a[0]).parent for a in self._argvs if a[0].startswith("/"))}
-        shown = [place for place in sorted(places) if hidden(place)]
-        outer = [p for p in shown if not any(q in p.parents for q in shown)]
-        return Prepared(
-            tests=tuple(tests),
-            mounts=tuple(Mount(guest=str(place), host=place) for place in outer),
-        )
+        programs = (Path(argv[0]) for argv in self._argvs if argv[0].startswith("/"))
+        places = (self._here, *(program.parent for program in programs))
+        return Prepared(tests=tuple(tests), mounts=shown(places))
 
 
 def _argv(line: str, here: Path) -> tuple[str, ...]:

@@ -10,20 +10,19 @@ import importlib.util
 import os
 import py_compile
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import cache, proc
 from harness.errors import BuildError
 from harness.model import Mount
+from harness.suites import shown
 
 _SERVER = Path(__file__).parent.parent / "agent/pytest_server.py"
 _COLLECT_S = 120.0
 _LISTING = "pytest.json"
 _PROGRAM = "pytest_server.pyc"
-# Where agent/init.c mounts something over what the host has there.
-_HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys")
 # pytest and all that it imports of others.
 _PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
 _NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
@@ -99,7 +98,7 @@ def command(directory: Path) -> tuple[str, ...]:
 def mounts(directory: Path) -> tuple[Mount, ...]:
     """What of `directory` and the interpreter the guest would not see at its place."""
     prefixes = (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1])
-    return _shown((directory, *prefixes, *_sites()))
+    return shown((directory, *prefixes, *_sites()))
 
 
 def _sites() -> tuple[Path, ...]:
@@ -111,11 +110,3 @@ def _sites() -> tuple[Path, ...]:
             path.parent.parent if path.name == "__init__.py" else path.parent for path in origins
         )
     )
-
-
-def _shown(paths: Iterable[Path]) -> tuple[Mount, ...]:
-    """A mount for each path that is hidden in the guest, by its name or by what it leads to."""
-    every = {each for path in paths for each in (path, path.resolve())}
-    hidden = {path for path in every if any(path.is_relative_to(place) for place in _HIDDEN)}
-    outer = sorted(path for path in hidden if not hidden & set(path.parents))
-    return tuple(Mount(guest=str(path), host=path) for path in outer)

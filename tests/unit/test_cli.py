@@ -104,6 +104,32 @@ def test_a_guest_without_processors(project: Path, capsys: pytest.CaptureFixture
     assert run(capsys, "run", "--cpus", "0")[0] == ExitCode.USAGE
 
 
+def test_a_default_tree_does_not_move_a_series_with_bases(
+    project: Path, kernel: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HARNESS_TREE", kernel)
+    code, said = run(capsys, "run", "--series", "s", "--test", "zzz*")
+    assert (code, "zzz*" in said) == (ExitCode.NOTHING_RAN, True)  # no bases: the default counts
+    about = project / "patches/s/series.yaml"
+    about.write_text(f"{about.read_text()}bases: [gone]\n")
+    code, said = run(capsys, "run", "--series", "s", "--test", "zzz*")
+    assert (code, "gone" in said) == (ExitCode.USAGE, True)
+
+
+@pytest.mark.parametrize(
+    "argv", [("run", "--tes", "x"), ("run", "--keep", "--json"), ("show", "--js")]
+)
+def test_what_would_mean_something_else_is_refused(
+    project: Path, argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = cli.main(argv)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == ExitCode.USAGE
+    assert capsys.readouterr().err
+
+
 def test_json_says_the_same_and_nothing_else(
     project: Path, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -318,6 +318,14 @@ def test_the_base_is_the_tree_that_has_the_files(trees: Path) -> None:
     assert blind.why == "the patches name no blobs; taking 6.12"
 
 
+def test_a_default_gives_way_to_what_the_series_says(trees: Path) -> None:
+    mails = load("full-index.mbox")
+    assert intake.choose_base(mails, "new").why == "new is your default"
+    assert intake.choose_base(replace(mails, bases=("old",)), "new").tree == "old"
+    below = git(trees / "new", "rev-parse", "HEAD~1")
+    assert intake.choose_base(replace(mails, base_commit=below), "old").tree == "new"
+
+
 def test_the_base_commit_is_taken_from_any_tree(trees: Path) -> None:
     below = git(trees / "new", "rev-parse", "HEAD~1")
     choice = intake.choose_base(replace(load("single.eml"), base_commit=below))

@@ -11,9 +11,9 @@ LAYERS = (
     ("errors", "model", "signatures", "guard", "agent.pytest_server"),
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
-    + ("guest.channel", "guest.qmp", "guest"),
+    + ("guest.channel", "guest.qmp", "guest", "suites"),
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
-    + ("suites", "suites.python_tests"),
+    + ("suites.python_tests",),
     ("kernel", "checkout", "menuconfig", "suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),
     ("pipeline", "report", "report.text"),

@@ -31,7 +31,7 @@ def test_the_name_says_what_was_run(tmp_path: Path) -> None:
 def test_a_cell_is_recorded_without_its_patches_bytes(tmp_path: Path) -> None:
     stack = Series(name="s", patches=(Patch(name="p", data=b"\xff"),))
     with open_record(tmp_path) as record:
-        record.cell(Cell(stack=stack), ["run"])
+        record.cell(Cell(stack=stack, tree="6.12"), ["run"])
     line = json.loads((record.path / "journal.jsonl").read_text())
     assert line["cell"]["stack"]["patches"][0]["name"] == "p"
     assert line["argv"] == ["run"]
@@ -43,7 +43,7 @@ def test_the_patches_are_kept_as_a_series(tmp_path: Path) -> None:
         Patch(name="b/0001-a.patch", data=b"two", strip=0),
     )
     with open_record(tmp_path) as record:
-        record.cell(Cell(stack=Series(name="s", patches=patches)), ["run"])
+        record.cell(Cell(stack=Series(name="s", patches=patches), tree="6.12"), ["run"])
     kept = series.read(record.path / "patches")
     assert [(p.data, p.strip) for p in kept.patches] == [(b"one", 1), (b"two", 0)]
 
@@ -121,6 +121,14 @@ def test_a_run_is_read_back_even_when_it_was_killed(tmp_path: Path, finished: bo
     row = one.run.rows[0]
     assert (row.result.outcome, row.verdict) == (Outcome.FAIL, Verdict.NEW)
     assert row.base is not None and row.base.splats[0].fingerprint == ("w", "f")
+
+
+def test_a_run_killed_before_its_first_line_is_read_back(tmp_path: Path) -> None:
+    with open_record(tmp_path) as record:
+        pass
+    read = load(record.path)
+    assert (read.run.series, read.exit, read.run.rows) == ("?", None, ())
+    assert read.started[:4].isdigit() and read.argv == ()
 
 
 def test_a_run_is_found_by_its_end_and_the_newest_without_a_name(
