@@ -132,7 +132,7 @@ class _Build:
     def make(self, build_log: Path, progress: Progress) -> None:
         """Build bzImage, all of make's output to `build_log`."""
         fresh = not (self._objects / "vmlinux").exists()
-        expected = self._expected() if fresh else None
+        expected = self._expected() if fresh else 0
         command = self._kbuild.command("bzImage")
         count = 0
         with (
@@ -147,13 +147,14 @@ class _Build:
             for line in proc.lines(_tee(process, file.write, deadline)):
                 if step := _STEP.match(line):
                     count += 1
-                    progress(count, expected or None, step[1])
+                    known = count <= expected  # another configuration's, where there is none
+                    progress(count, expected if known else None, step[1])
             status = process.wait(60)
         text = build_log.read_text(errors="replace")
         if status:
             raise self._failure(text, build_log, status)
-        if fresh:
-            cache.write_json(self._sizes, count)
+        if fresh:  # or gone on with after an interruption, so that some were made before
+            cache.write_json(self._sizes, max(count, cache.read_json(self._sizes) or 0))
 
     def _expected(self) -> int:
         """Objects that a build from nothing makes: as many as the last one of this configuration
