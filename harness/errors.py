@@ -92,6 +92,10 @@ class BootError(StageError):
     stage = "boot"
 
 
+class QemuDiedError(BootError):
+    """QEMU itself ended while the guest came up: more likely its fault than the kernel's."""
+
+
 class GuestLostError(StageError):
     """A guest died and no new one could be brought up in its place."""
 

@@ -242,14 +242,13 @@ class Subtest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
-    guest and is scaled by the guest's measured slowness unless `scaled` is False; `isolation`
-    (test, suite, run) says with whom it may share a boot; `server` is as in Command."""
+    guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
+    whom it may share a boot; `server` is as in Command."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
-    scaled: bool = True
     expect_splat: str = ""
     isolation: str = "run"
     server: tuple[str, ...] = ()
@@ -283,7 +282,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A host directory shown read-only in the guest."""
+    """A host directory shown in the guest; what is written there stays in the guest."""
 
     guest: str
     host: Path
@@ -303,12 +302,13 @@ class Rounds:
 class Cell:
     """One thing to run: a stack of series on one tree, one configuration, one guest shape.
 
-    `tree` is a name, path or URL, `commit` one of its commits, None for its newest; `notes` say
-    how these were chosen; `kconfigs` names fragments
-    of kconfigs/ or paths, `config` is a whole .config to start from, `settings` are SYMBOL=value,
-    `cc` and `llvm` as in toolchain.Toolchain; `commands` are programs of the host to run as
-    tests, `timeout_s` for each of them; `tests` are globs on test names, empty for all;
-    `with_base` also runs the unpatched base. `accel` is kvm, tcg or None to find out.
+    `tree` is a name, path or URL, `commit` one of its commits, None for its newest; `notes` say how
+    these were chosen; `kconfigs` names fragments of kconfigs/ or paths, `config` is a whole .config
+    to start from, `settings` are SYMBOL=value, `cc` and `llvm` as in toolchain.Toolchain;
+    `commands` are programs of the host to run as tests, `tests` globs on test names, empty for all;
+    `timeout_s` is for each test, as it is, in place of what its suite says; `env` is what each test
+    finds in its environment; `with_base` also runs the unpatched base. `accel` is kvm, tcg or None
+    to find out.
     """
 
     stack: Series
@@ -323,6 +323,7 @@ class Cell:
     suites: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     timeout_s: float | None = None
+    env: tuple[tuple[str, str], ...] = ()
     tests: tuple[str, ...] = ()
     guest: GuestSpec = GuestSpec()
     mounts: tuple[Mount, ...] = ()

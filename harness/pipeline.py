@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import cache, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
-from harness.errors import GuestLostError, StageError
+from harness.errors import GuestLostError, QemuDiedError, StageError
 from harness.guest import accel, agent, vng
 from harness.model import (
     Base,
@@ -132,7 +132,7 @@ class CellRun:
         with self._stage("suites") as said:
             suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
             if self._cell.commands:
-                suites.append(Commands(self._cell.commands, Path.cwd(), self._cell.timeout_s))
+                suites.append(Commands(self._cell.commands, Path.cwd()))
             self._kconfig = self._configuration(suites)
             log = self._record.path / "programs.log"
             self._agent = agent.build()
@@ -250,7 +250,8 @@ class CellRun:
                         vng.boot(self._kernels[label], boot_plan, directory)
                     )
                 except StageError as error:
-                    if not again:
+                    crashed = isinstance(error, QemuDiedError)
+                    if not again and (not crashed or attempt == _REBOOTS):
                         raise
                     if attempt == _REBOOTS:
                         raise GuestLostError(
@@ -295,6 +296,7 @@ class CellRun:
         command = Command(
             argv=test.argv,
             cwd=test.cwd,
+            env=self._cell.env,
             timeout_s=self._timeout_s(test, guest.slowness),
             label=test.name,
             server=test.server,
@@ -304,7 +306,9 @@ class CellRun:
     def _timeout_s(self, test: Test, slowness: float) -> float:
         if self._cell.guest.gdb:
             return _DAY_S  # somebody may sit at a breakpoint
-        return test.timeout_s * (slowness if test.scaled else 1.0)
+        if self._cell.timeout_s is not None:
+            return self._cell.timeout_s  # what a person says is meant as said
+        return test.timeout_s * slowness
 
     def _judge(
         self, test: Test, ended: CommandResult, label: str, *, boot: int, number: int

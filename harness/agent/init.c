@@ -119,13 +119,40 @@ static void make_directories(char *path)
 	mkdir(path, 0755);
 }
 
+/*
+ * What the guest's own mounts would hide: /tmp/work of the host, say.  As with
+ * the root, tests may write there and the host sees none of it.
+ */
+static void mount_export(int number, const char *path, const char *type)
+{
+	/* Nobody changes these while we run: loose caching is right. */
+	const char *options_9p = strcmp(type, "9p") ? NULL : OPTIONS_9P;
+	char tag[64], lower[64], upper[64], work[64], options[256];
+
+	snprintf(tag, sizeof(tag), "virtme.initmount%d", number);
+	snprintf(lower, sizeof(lower), "/run/exports/%d/lower", number);
+	snprintf(upper, sizeof(upper), "/run/exports/%d/upper", number);
+	snprintf(work, sizeof(work), "/run/exports/%d/work", number);
+	make_directories(lower);
+	mkdir(upper, 0755);
+	mkdir(work, 0755);
+	if (mount(tag, lower, type, MS_NOSUID | MS_RDONLY, options_9p))
+		give_up("cannot mount what is to be at", path);
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s",
+		 lower, upper, work);
+	if (!mount("overlay", path, "overlay", MS_NOSUID, options))
+		return;
+	complain("stays read-only: overlay on", path);
+	if (mount(lower, path, NULL, MS_MOVE, NULL))
+		give_up("cannot mount", path);
+}
+
 /* virtme-ng names them in kernel arguments, which come to us as environment. */
 static void mount_exports(void)
 {
 	for (int i = 0; ; i++) {
-		char name[64], tag[64], path[512];
-		const char *where, *type, *access;
-		unsigned long flags = MS_NOSUID;
+		char name[64], path[512];
+		const char *where, *type;
 
 		snprintf(name, sizeof(name), "virtme_initmount%d", i);
 		where = getenv(name);
@@ -133,18 +160,9 @@ static void mount_exports(void)
 			return;
 		snprintf(name, sizeof(name), "virtme_initmount%d_fstype", i);
 		type = getenv(name);
-		snprintf(name, sizeof(name), "virtme_initmount%d_access", i);
-		access = getenv(name);
-		if (access && !strcmp(access, "ro"))
-			flags |= MS_RDONLY;
-		if (!type)
-			type = "9p";
-		snprintf(tag, sizeof(tag), "virtme.initmount%d", i);
 		snprintf(path, sizeof(path), "/%s", where);
 		make_directories(path);
-		/* Nobody changes these while we run: loose caching is right. */
-		if (mount(tag, path, type, flags, strcmp(type, "9p") ? NULL : OPTIONS_9P))
-			give_up("cannot mount", path);
+		mount_export(i, path, type ? type : "9p");
 	}
 }
 

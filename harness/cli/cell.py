@@ -97,6 +97,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         suites=tuple(getattr(arguments, "suite", ())),
         commands=tuple(getattr(arguments, "run_command", ())),
         timeout_s=getattr(arguments, "timeout", None),
+        env=tuple(_variable(text) for text in getattr(arguments, "env", ())),
         tests=tuple(getattr(arguments, "test", ())),
         guest=_guest(arguments),
         mounts=mounts,
@@ -104,6 +105,13 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         accel=getattr(arguments, "accel", None),
         rounds=_rounds(arguments),
     )
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--env {text}: expected NAME=VALUE")
+    return name, value
 
 
 def _guest(arguments: argparse.Namespace) -> GuestSpec:

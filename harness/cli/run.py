@@ -52,7 +52,12 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         metavar="CMD",
         help="a program of this machine as a test",
     )
-    group.add_argument("--timeout", type=float, metavar="S", help="for each --command, in seconds")
+    group.add_argument(
+        "--timeout", type=float, metavar="S", help="for each test, in seconds, as it is"
+    )
+    group.add_argument(
+        "--env", action="append", default=[], metavar="NAME=V", help="for the tests' environment"
+    )
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(
         "--new-only", action="store_true", help="with --base: exit 1 only for what is new"

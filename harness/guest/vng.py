@@ -20,7 +20,7 @@ from pathlib import Path
 
 from harness import cache, proc
 from harness.console import Console
-from harness.errors import BootError, HarnessError, StageError
+from harness.errors import BootError, HarnessError, QemuDiedError, StageError
 from harness.guest import channel, qmp
 from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount, Splat
 
@@ -332,8 +332,15 @@ def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessE
         why = str(Loss.KVM)
     elif fatal := next((s for s in console.splats if s.fatal), None):
         why = fatal.title
-    elif console.ended or loss is not None:
-        why = f"{loss or Loss.QEMU} before the agent answered"
+    elif loss is Loss.QEMU or (loss is None and console.ended):
+        return QemuDiedError(
+            f"the guest did not boot: {Loss.QEMU} before the agent answered",
+            hint="`dmesg` may say why: a segmentation fault, out of memory",
+            log=console.path,
+            lines=console.tail(),
+        )
+    elif loss is not None:
+        why = f"{loss} before the agent answered"
     elif not tail:
         why = f"nothing came to the console within {plan.spec.boot_timeout_s:.0f} s"
     else:

@@ -21,10 +21,9 @@ class Commands:
 
     name = "command"
 
-    def __init__(self, lines: Sequence[str], here: Path, timeout_s: float | None) -> None:
+    def __init__(self, lines: Sequence[str], here: Path) -> None:
         self._argvs = [_argv(line, here) for line in lines]
         self._here = here
-        self._timeout_s = timeout_s
 
     @property
     def fragments(self) -> tuple[Fragment, ...]:
@@ -32,7 +31,7 @@ class Commands:
         return ()
 
     def prepare(self, log: Path) -> Prepared:
-        """The plan; what the guest's own mounts would hide is shown to it, read-only."""
+        """The plan; what the guest's own mounts would hide is shown to it."""
         taken: dict[str, int] = {}
         tests = []
         for argv in self._argvs:
@@ -43,8 +42,7 @@ class Commands:
                     name=f"command/{stem}" + (f"-{taken[stem]}" if taken[stem] > 1 else ""),
                     argv=argv,
                     cwd=str(self._here),
-                    timeout_s=self._timeout_s or _TIMEOUT_S,
-                    scaled=self._timeout_s is None,  # what a person says is meant as said
+                    timeout_s=_TIMEOUT_S,
                 )
             )
         programs = (Path(argv[0]) for argv in self._argvs if argv[0].startswith("/"))

@@ -101,6 +101,21 @@ def test_boot_passes_output_and_status_through(script: str, status: int) -> None
     assert (done.stdout, done.returncode) == (b"a\0b", status)
 
 
+def test_a_command_below_tmp_has_its_place_its_time_and_its_environment(
+    harness: Harness, nasty: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "repro"
+    program.write_text("#!/bin/sh\ntouch beside && echo $SAID && sleep 60\n")
+    program.chmod(0o755)
+    command = ["--command", str(program), "--timeout", "1.5", "--env", "SAID=said so"]
+    config = ["--kconfig", str(nasty / "guest-tests/nasty/config")]
+    code, run = harness("run", *command, *config, env=project(nasty))
+    (result,) = run["results"]
+    assert (code, result["outcome"], result["output"]) == (1, "timeout", "said so\n")
+    assert 1.5 <= result["duration_s"] < 5
+    assert not (tmp_path / "beside").exists()  # nor where we are
+
+
 def test_two_runs_at_once_are_both_right(tmp_path: Path, nasty: Path) -> None:
     both = [
         subprocess.Popen(
