@@ -59,7 +59,7 @@ def read(directory: Path, base: str | None = None) -> Series:
         bases=bases,
         kconfigs=_strings(about, "kconfigs", yaml_path),
         suites=_strings(about, "suites", yaml_path),
-        fails_on_base=_expectations(about, yaml_path),
+        fails_on_base=_expectations(about, yaml_path, base),
         base_commit=str(about.get("base-commit") or "") or base_commit(patches),
     )
 
@@ -134,12 +134,24 @@ def _strings(about: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _expectations(about: dict[str, Any], path: Path) -> dict[str, str]:
+def _expectations(about: dict[str, Any], path: Path, base: str | None) -> dict[str, str]:
+    """test -> text; a text may be a map of bases to texts, for those bases only."""
     value = about.get("fails-on-base") or {}
     if not isinstance(value, dict):
         line = yamlfile.line_of(path, "fails-on-base")
         raise UsageError(f"{path}:{line}: fails-on-base must map a test to a text of its failure")
-    return {str(test): str(text or "") for test, text in value.items()}
+    found = {}
+    for test, text in value.items():
+        if not isinstance(text, dict):
+            found[str(test)] = str(text or "")
+        elif strange := [key for key in text if key not in about.get("bases", ())]:
+            line = yamlfile.line_of(path, "fails-on-base")
+            raise UsageError(
+                f"{path}:{line}: fails-on-base: {test}: {strange[0]} is none of the bases"
+            )
+        elif base in text:
+            found[str(test)] = str(text[base])
+    return found
 
 
 def _read_quilt(directory: Path) -> Iterator[Patch]:

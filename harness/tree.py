@@ -96,6 +96,16 @@ def place_of(name: str) -> str:
     return str(package) if package else f"kernel.org ({fetch.mirror()})"
 
 
+def line(name: str) -> str:
+    """What a series calls this tree among its bases: a known name as it is, 6.1 for a local
+    directory with the files of 6.1.192. Reads nothing but its Makefile."""
+    makefile = Path(added().get(name, name)) / "Makefile"
+    if name in KNOWN or not makefile.is_file():
+        return name
+    fields = _version(makefile.read_text(errors="replace"))
+    return ".".join(fields[:2]) if fields else name
+
+
 def resolve(name: str, commit: str | None = None) -> Base:
     """The base that a name, a path or a URL stands for, imported on first use.
 
@@ -224,18 +234,25 @@ def _describe(name: str, mirror: Path, commit: str) -> Base:
         return Base(**{**known, "name": name, "mirror": mirror})
     git = Git(mirror)
     makefile = git.run("cat-file", "-p", f"{commit}:Makefile")
-    fields = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL)\s*=\s*(\d+)", makefile.text, re.M))
-    if len(fields) < 3 or git.run("cat-file", "-e", f"{commit}:Kconfig").status:
+    fields = _version(makefile.text)
+    if not fields or git.run("cat-file", "-e", f"{commit}:Kconfig").status:
         raise UsageError(f"{name} is no kernel tree: there is no kernel's Makefile at its top")
     base = Base(
         name=name,
         mirror=mirror,
         commit=commit,
         tree=git.out("rev-parse", f"{commit}^{{tree}}"),
-        version=".".join(fields[k] for k in ("VERSION", "PATCHLEVEL", "SUBLEVEL")),
+        version=".".join(fields),
     )
     cache.write_json(memo, {**asdict(base), "mirror": str(mirror)})
     return base
+
+
+def _version(makefile: str) -> list[str]:
+    """VERSION, PATCHLEVEL and SUBLEVEL of a kernel's Makefile; empty when they are not there."""
+    keys = ("VERSION", "PATCHLEVEL", "SUBLEVEL")
+    fields = dict(re.findall(rf"^({'|'.join(keys)})\s*=\s*(\d+)", makefile, re.M))
+    return [fields[key] for key in keys] if len(fields) == len(keys) else []
 
 
 def _from_tarball(name: str, tarball: Path) -> Base:

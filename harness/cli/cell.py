@@ -141,7 +141,7 @@ def _rounds(arguments: argparse.Namespace) -> Rounds:
 
 def _source(arguments: argparse.Namespace) -> Source:
     """The series, the tree and its commit that the options name."""
-    from harness import intake, series
+    from harness import intake, series, tree
 
     place = arguments.tree
     if place is None and (arguments.range or not arguments.series):
@@ -156,7 +156,8 @@ def _source(arguments: argparse.Namespace) -> Source:
     for spec in (arguments.series or "").split(","):
         if spec:
             version = arguments.patch_version
-            parts.append(intake.load(project.root(), spec, tree=place, version=version))
+            line = tree.line(place) if place else None
+            parts.append(intake.load(project.root(), spec, tree=line, version=version))
     notes = [part.note for part in parts if part.note]
     if place is not None:
         if not parts:

@@ -38,6 +38,16 @@ def test_a_base_may_have_patches_of_its_own(tmp_path: Path) -> None:
     assert [p.name for p in series.load(tmp_path, "s", "6.12").patches] == ["one.patch"]
 
 
+def test_a_test_may_fail_on_some_bases_only(tmp_path: Path) -> None:
+    about = 'title: x\nbases: ["6.12", "6.1"]\nfails-on-base:\n  t: {"6.1": hangs}\n  u: EINVAL\n'
+    write(tmp_path, yaml=about)
+    assert series.load(tmp_path, "s").fails_on_base == {"u": "EINVAL"}
+    assert series.load(tmp_path, "s", "6.1").fails_on_base == {"t": "hangs", "u": "EINVAL"}
+    write(tmp_path, "wrong", yaml=about.replace('{"6.1"', '{"6.2"'))
+    with pytest.raises(UsageError, match=r"yaml:3: fails-on-base: t: 6\.2 is none of the bases"):
+        series.load(tmp_path, "wrong")
+
+
 def test_an_unknown_series_is_named_with_a_close_one(tmp_path: Path) -> None:
     write(tmp_path, "aio-poll")
     with pytest.raises(UsageError, match="no series named aio-pol ") as caught:

@@ -153,3 +153,10 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HARNESS_KERNEL_ORG", "http://127.0.0.1:1")
     with pytest.raises(HostError, match=r"cannot download http://127.0.0.1:1/v6.x"):
         fetch.kernel_org("6.12")
+
+
+def test_a_checkout_counts_as_its_version(tmp_path: Path) -> None:
+    checkout = fakes.commit_kernel(tmp_path / "linux")
+    assert tree.line(str(checkout)) == "6.12"
+    assert tree.line("6.1") == "6.1"
+    assert tree.line(str(tmp_path)) == str(tmp_path)
