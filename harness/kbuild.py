@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel's own `make`, with the objects outside of the sources."""
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,11 @@ from harness.model import Kconfig
 from harness.toolchain import Toolchain
 
 _CONFIG_S = 300.0
+COMPILER = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
+)
+"""The first line of what a compiler says of a place."""
+_OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +82,35 @@ class Kbuild:
         with self.config.open("a") as file:
             file.write(kconfig.merge(wanted))
         self.run("olddefconfig")
+
+    def relative(self, line: str) -> str:
+        """A line of make's, paths as the tree has them; ccache makes the compiler say them
+        relative to O=."""
+        for prefix in (str(self.source), os.path.relpath(self.source, self.objects)):
+            line = line.replace(f"{prefix}/", "")
+        return line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why make ended: the compiler's first error with the source lines below it, and the file it
+    is in; else the lines that look most like a reason, and no file."""
+
+    file: str
+    lines: tuple[str, ...]
+
+
+def failure(lines: Sequence[str]) -> Failure:
+    """What make's whole output says of its failure."""
+    for number, line in enumerate(lines):
+        found = COMPILER.match(line)
+        if found is None or found["what"] == "warning":
+            continue
+        shown = [line]
+        for after in lines[number + 1 : number + 4]:
+            if not re.match(r"^\s+(\d+ )?\s*\|", after):
+                break
+            shown.append(after)
+        return Failure(file=found["file"], lines=tuple(shown))
+    errors = [line for line in lines if any(mark in line for mark in _OTHER_ERRORS)]
+    return Failure(file="", lines=tuple(errors[:5] or lines[-5:]))

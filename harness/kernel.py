@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import apply, cache, kconfig, proc, series, slot
+from harness import apply, cache, kbuild, kconfig, proc, series, slot
 from harness.errors import BuildError
 from harness.kbuild import Kbuild
 from harness.model import Base, Kconfig, Kernel, Series
@@ -22,10 +22,6 @@ log = logging.getLogger(__name__)
 _RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
-_COMPILER = re.compile(
-    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
-)
-_OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
 
 Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
@@ -165,46 +161,32 @@ class _Build:
     def _failure(self, text: str, build_log: Path, status: int | None) -> Exception:
         if "No space left on device" in text:
             return proc.disk_full("make")
-        lines = [self._relative(line) for line in text.splitlines()]
-        for number, line in enumerate(lines):
-            found = _COMPILER.match(line)
-            if found is None or found["what"] == "warning":
-                continue
-            shown = [line]
-            for after in lines[number + 1 : number + 4]:
-                if not re.match(r"^\s+(\d+ )?\s*\|", after):
-                    break
-                shown.append(after)
-            guilty = [p.name for p in self._stack.patches if found["file"] in series.touched(p)]
-            whose = (
-                f"{found['file']} is touched by {', '.join(guilty)}"
-                if guilty
-                else f"no patch of the series touches {found['file']}"
-            )
+        lines = [self._kbuild.relative(line) for line in text.splitlines()]
+        found = kbuild.failure(lines)
+        if not found.file:
             return BuildError(
-                f"{self._stack.name} does not compile on {self._base.name}: {whose}",
-                lines=tuple(shown),
+                f"{self._stack.name} does not build on {self._base.name}: make ended with {status}",
+                lines=found.lines,
                 log=build_log,
             )
-        errors = [line for line in lines if any(mark in line for mark in _OTHER_ERRORS)]
+        guilty = [p.name for p in self._stack.patches if found.file in series.touched(p)]
+        whose = (
+            f"{found.file} is touched by {', '.join(guilty)}"
+            if guilty
+            else f"no patch of the series touches {found.file}"
+        )
         return BuildError(
-            f"{self._stack.name} does not build on {self._base.name}: make ended with {status}",
-            lines=tuple(errors[:5] or lines[-5:]),
+            f"{self._stack.name} does not compile on {self._base.name}: {whose}",
+            lines=found.lines,
             log=build_log,
         )
-
-    def _relative(self, line: str) -> str:
-        """Paths as the tree has them; ccache makes the compiler say them relative to O=."""
-        for prefix in (str(self._slot.source), os.path.relpath(self._slot.source, self._objects)):
-            line = line.replace(f"{prefix}/", "")
-        return line
 
     def _warnings(self, text: str) -> tuple[str, ...]:
         """Compiler warnings in the files that the series touches, as `file:line: text`."""
         files = {file for patch in self._stack.patches for file in series.touched(patch)}
         found = []
-        for line in map(self._relative, text.splitlines()):
-            match = _COMPILER.match(line)
+        for line in map(self._kbuild.relative, text.splitlines()):
+            match = kbuild.COMPILER.match(line)
             if match and match["what"] == "warning" and match["file"] in files:
                 found.append(line)
         return tuple(dict.fromkeys(found))
