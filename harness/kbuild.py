@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,19 @@ COMPILER = re.compile(
 )
 """The first line of what a compiler says of a place."""
 _OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
+
+# What the build of a module reads of O=, beside .config and the symbols: generated headers, the
+# linker script, and the programs that go over each object.
+_FOR_MODULES = (
+    "include/config",
+    "include/generated",
+    "arch/x86/include/generated",
+    "scripts/module.lds",
+    "scripts/basic/fixdep",
+    "scripts/genksyms/genksyms",
+    "scripts/mod/modpost",
+    "tools/objtool/objtool",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +103,23 @@ class Kbuild:
         for prefix in (str(self.source), os.path.relpath(self.source, self.objects)):
             line = line.replace(f"{prefix}/", "")
         return line
+
+    def keep_for_modules(self, directory: Path) -> None:
+        """After bzImage and modules_prepare: make `directory` an O= for modules outside of the
+        tree, some megabytes that do without this one's objects.
+
+        Symbols are those of vmlinux: the kernel's own modules are neither built nor exported.
+        """
+        directory.mkdir()
+        shutil.copyfile(self.config, directory / ".config")
+        shutil.copyfile(self.objects / "vmlinux.symvers", directory / "Module.symvers")
+        for name in _FOR_MODULES:
+            source, target = self.objects / name, directory / name
+            if source.is_dir():
+                shutil.copytree(source, target, symlinks=True)
+            elif source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

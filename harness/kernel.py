@@ -8,7 +8,7 @@ import re
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness import apply, cache, kbuild, kconfig, proc, series, slot
@@ -35,16 +35,19 @@ def find_or_build(
     toolchain: Toolchain,
     build_log: Path,
     progress: Progress,
+    modules: bool = False,
 ) -> Kernel:
     """The kernel of `base` with `stack` applied, configured as `wanted`, built with `toolchain`.
 
+    With `modules` it keeps what modules outside of the tree are built with (Kernel.kbuild).
     `build_log` gets make's whole output when something is built. Raises ApplyError, KconfigError,
     BuildError (the first error, the patches that touch that file, the log) or HostError.
     """
     limit_bytes = cache.limit_bytes()
     config = _config_parts(wanted, toolchain)
     tree = apply.apply(base, stack)
-    key = cache.digest(_RECIPE, tree, *config)
+    # An entry of its own, so that kernels of runs without modules have nothing to do with them.
+    key = cache.digest(_RECIPE, tree, *config, *(("modules",) if modules else ()))
     if found := _load(key, tree):
         return found
     lock = cache.root() / "kernels" / f"{key}.lock"
@@ -59,8 +62,8 @@ def find_or_build(
         with slot.take(base, tree, config_key) as taken:
             work = _Build(base, stack, taken, config_key, toolchain)
             work.configure(wanted)
-            work.make(build_log, progress)
-            built = work.store(key, tree, build_log)
+            work.make(("bzImage", *(("modules_prepare",) if modules else ())), build_log, progress)
+            built = work.store(key, tree, build_log, modules=modules)
     lock.unlink(missing_ok=True)
     cache.evict(cache.root() / "kernels", limit_bytes)
     return built
@@ -125,11 +128,11 @@ class _Build:
             cache.write_whole(done, token.encode())
         kconfig.dropped(wanted, config.read_text(), self._slot.source)
 
-    def make(self, build_log: Path, progress: Progress) -> None:
-        """Build bzImage, all of make's output to `build_log`."""
+    def make(self, targets: Sequence[str], build_log: Path, progress: Progress) -> None:
+        """Build `targets`, all of make's output to `build_log`."""
         fresh = not (self._objects / "vmlinux").exists()
         expected = self._expected() if fresh else None
-        command = self._kbuild.command("bzImage")
+        command = self._kbuild.command(*targets)
         count = 0
         with (
             build_log.open("wb", buffering=0) as file,
@@ -191,7 +194,7 @@ class _Build:
                 found.append(line)
         return tuple(dict.fromkeys(found))
 
-    def store(self, key: str, tree: str, build_log: Path) -> Kernel:
+    def store(self, key: str, tree: str, build_log: Path, *, modules: bool) -> Kernel:
         """Put what a boot and a later look need into the cache."""
         release = (self._objects / "include/config/kernel.release").read_text().strip()
         warnings = self._warnings(build_log.read_text(errors="replace"))
@@ -200,6 +203,8 @@ class _Build:
             shutil.copyfile(self._objects / "vmlinux", work / "vmlinux")
             shutil.copyfile(self._objects / ".config", work / "config")
             shutil.copyfile(build_log, work / "build.log")
+            if modules:
+                self._kbuild.keep_for_modules(work / "kbuild")
             cache.write_json(work / "kernel.json", {"release": release, "warnings": warnings})
         return Kernel(
             key=key,
