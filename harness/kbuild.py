@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel's own `make`, with the objects outside of the sources."""
 
+import os
+import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +14,24 @@ from harness.model import Kconfig
 from harness.toolchain import Toolchain
 
 _CONFIG_S = 300.0
+COMPILER = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
+)
+"""The first line of what a compiler says of a place."""
+_OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
+
+# What the build of a module reads of O=, beside .config and the symbols: generated headers, the
+# linker script, and the programs that go over each object.
+_FOR_MODULES = (
+    "include/config",
+    "include/generated",
+    "arch/x86/include/generated",
+    "scripts/module.lds",
+    "scripts/basic/fixdep",
+    "scripts/genksyms/genksyms",
+    "scripts/mod/modpost",
+    "tools/objtool/objtool",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +96,52 @@ class Kbuild:
         with self.config.open("a") as file:
             file.write(kconfig.merge(wanted))
         self.run("olddefconfig")
+
+    def relative(self, line: str) -> str:
+        """A line of make's, paths as the tree has them; ccache makes the compiler say them
+        relative to O=."""
+        for prefix in (str(self.source), os.path.relpath(self.source, self.objects)):
+            line = line.replace(f"{prefix}/", "")
+        return line
+
+    def keep_for_modules(self, directory: Path) -> None:
+        """After bzImage and modules_prepare: make `directory` an O= for modules outside of the
+        tree, some megabytes that do without this one's objects.
+
+        Symbols are those of vmlinux: the kernel's own modules are neither built nor exported.
+        """
+        directory.mkdir()
+        shutil.copyfile(self.config, directory / ".config")
+        shutil.copyfile(self.objects / "vmlinux.symvers", directory / "Module.symvers")
+        for name in _FOR_MODULES:
+            source, target = self.objects / name, directory / name
+            if source.is_dir():
+                shutil.copytree(source, target, symlinks=True)
+            elif source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why make ended: the compiler's first error with the source lines below it, and the file it
+    is in; else the lines that look most like a reason, and no file."""
+
+    file: str
+    lines: tuple[str, ...]
+
+
+def failure(lines: Sequence[str]) -> Failure:
+    """What make's whole output says of its failure."""
+    for number, line in enumerate(lines):
+        found = COMPILER.match(line)
+        if found is None or found["what"] == "warning":
+            continue
+        shown = [line]
+        for after in lines[number + 1 : number + 4]:
+            if not re.match(r"^\s+(\d+ )?\s*\|", after):
+                break
+            shown.append(after)
+        return Failure(file=found["file"], lines=tuple(shown))
+    errors = [line for line in lines if any(mark in line for mark in _OTHER_ERRORS)]
+    return Failure(file="", lines=tuple(errors[:5] or lines[-5:]))

@@ -8,10 +8,10 @@ import re
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness import apply, cache, kconfig, proc, series, slot
+from harness import apply, cache, kbuild, kconfig, proc, series, slot
 from harness.errors import BuildError
 from harness.kbuild import Kbuild
 from harness.model import Base, Kconfig, Kernel, Series
@@ -22,10 +22,6 @@ log = logging.getLogger(__name__)
 _RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
-_COMPILER = re.compile(
-    r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
-)
-_OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
 
 Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
@@ -39,16 +35,19 @@ def find_or_build(
     toolchain: Toolchain,
     build_log: Path,
     progress: Progress,
+    modules: bool = False,
 ) -> Kernel:
     """The kernel of `base` with `stack` applied, configured as `wanted`, built with `toolchain`.
 
+    With `modules` it keeps what modules outside of the tree are built with (Kernel.kbuild).
     `build_log` gets make's whole output when something is built. Raises ApplyError, KconfigError,
     BuildError (the first error, the patches that touch that file, the log) or HostError.
     """
     limit_bytes = cache.limit_bytes()
     config = _config_parts(wanted, toolchain)
     tree = apply.apply(base, stack)
-    key = cache.digest(_RECIPE, tree, *config)
+    # An entry of its own, so that kernels of runs without modules have nothing to do with them.
+    key = cache.digest(_RECIPE, tree, *config, *(("modules",) if modules else ()))
     if found := _load(key, tree):
         return found
     lock = cache.root() / "kernels" / f"{key}.lock"
@@ -63,8 +62,8 @@ def find_or_build(
         with slot.take(base, tree, config_key) as taken:
             work = _Build(base, stack, taken, config_key, toolchain)
             work.configure(wanted)
-            work.make(build_log, progress)
-            built = work.store(key, tree, build_log)
+            work.make(("bzImage", *(("modules_prepare",) if modules else ())), build_log, progress)
+            built = work.store(key, tree, build_log, modules=modules)
     lock.unlink(missing_ok=True)
     cache.evict(cache.root() / "kernels", limit_bytes)
     return built
@@ -129,11 +128,11 @@ class _Build:
             cache.write_whole(done, token.encode())
         kconfig.dropped(wanted, config.read_text(), self._slot.source)
 
-    def make(self, build_log: Path, progress: Progress) -> None:
-        """Build bzImage, all of make's output to `build_log`."""
+    def make(self, targets: Sequence[str], build_log: Path, progress: Progress) -> None:
+        """Build `targets`, all of make's output to `build_log`."""
         fresh = not (self._objects / "vmlinux").exists()
         expected = self._expected() if fresh else 0
-        command = self._kbuild.command("bzImage")
+        command = self._kbuild.command(*targets)
         count = 0
         with (
             build_log.open("wb", buffering=0) as file,
@@ -166,51 +165,37 @@ class _Build:
     def _failure(self, text: str, build_log: Path, status: int | None) -> Exception:
         if "No space left on device" in text:
             return proc.disk_full("make")
-        lines = [self._relative(line) for line in text.splitlines()]
-        for number, line in enumerate(lines):
-            found = _COMPILER.match(line)
-            if found is None or found["what"] == "warning":
-                continue
-            shown = [line]
-            for after in lines[number + 1 : number + 4]:
-                if not re.match(r"^\s+(\d+ )?\s*\|", after):
-                    break
-                shown.append(after)
-            guilty = [p.name for p in self._stack.patches if found["file"] in series.touched(p)]
-            whose = (
-                f"{found['file']} is touched by {', '.join(guilty)}"
-                if guilty
-                else f"no patch of the series touches {found['file']}"
-            )
+        lines = [self._kbuild.relative(line) for line in text.splitlines()]
+        found = kbuild.failure(lines)
+        if not found.file:
             return BuildError(
-                f"{self._stack.name} does not compile on {self._base.name}: {whose}",
-                lines=tuple(shown),
+                f"{self._stack.name} does not build on {self._base.name}: make ended with {status}",
+                lines=found.lines,
                 log=build_log,
             )
-        errors = [line for line in lines if any(mark in line for mark in _OTHER_ERRORS)]
+        guilty = [p.name for p in self._stack.patches if found.file in series.touched(p)]
+        whose = (
+            f"{found.file} is touched by {', '.join(guilty)}"
+            if guilty
+            else f"no patch of the series touches {found.file}"
+        )
         return BuildError(
-            f"{self._stack.name} does not build on {self._base.name}: make ended with {status}",
-            lines=tuple(errors[:5] or lines[-5:]),
+            f"{self._stack.name} does not compile on {self._base.name}: {whose}",
+            lines=found.lines,
             log=build_log,
         )
-
-    def _relative(self, line: str) -> str:
-        """Paths as the tree has them; ccache makes the compiler say them relative to O=."""
-        for prefix in (str(self._slot.source), os.path.relpath(self._slot.source, self._objects)):
-            line = line.replace(f"{prefix}/", "")
-        return line
 
     def _warnings(self, text: str) -> tuple[str, ...]:
         """Compiler warnings in the files that the series touches, as `file:line: text`."""
         files = {file for patch in self._stack.patches for file in series.touched(patch)}
         found = []
-        for line in map(self._relative, text.splitlines()):
-            match = _COMPILER.match(line)
+        for line in map(self._kbuild.relative, text.splitlines()):
+            match = kbuild.COMPILER.match(line)
             if match and match["what"] == "warning" and match["file"] in files:
                 found.append(line)
         return tuple(dict.fromkeys(found))
 
-    def store(self, key: str, tree: str, build_log: Path) -> Kernel:
+    def store(self, key: str, tree: str, build_log: Path, *, modules: bool) -> Kernel:
         """Put what a boot and a later look need into the cache."""
         release = (self._objects / "include/config/kernel.release").read_text().strip()
         warnings = self._warnings(build_log.read_text(errors="replace"))
@@ -219,6 +204,8 @@ class _Build:
             shutil.copyfile(self._objects / "vmlinux", work / "vmlinux")
             shutil.copyfile(self._objects / ".config", work / "config")
             shutil.copyfile(build_log, work / "build.log")
+            if modules:
+                self._kbuild.keep_for_modules(work / "kbuild")
             cache.write_json(work / "kernel.json", {"release": release, "warnings": warnings})
         return Kernel(
             key=key,

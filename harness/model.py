@@ -132,6 +132,11 @@ class Kernel:
     def config(self) -> Path:
         return self.dir / "config"
 
+    @property
+    def kbuild(self) -> Path:
+        """The O= for modules outside of the tree; there when the kernel was built for some."""
+        return self.dir / "kbuild"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:

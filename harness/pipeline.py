@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness import cache, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
+from harness import (
+    cache,
+    kconfig,
+    kernel,
+    menuconfig,
+    modules,
+    plan,
+    proc,
+    slot,
+    toolchain,
+    tree,
+    verdict,
+)
 from harness.errors import GuestLostError, QemuDiedError, StageError
 from harness.guest import accel, agent, vng
 from harness.model import (
@@ -29,7 +41,7 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
-from harness.suites import Prepared, Suite
+from harness.suites import Modules, Prepared, Suite
 from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
 from harness.suites.judge import judge
@@ -69,6 +81,8 @@ class CellRun:
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
+        self._modules: tuple[Modules, ...] = ()
+        self._module_mounts: dict[str, tuple[Mount, ...]] = {}
         self._agent = agent.Agent(program=Path(), calibration_us=1)
 
     def run(self) -> None:
@@ -138,6 +152,7 @@ class CellRun:
             self._agent = agent.build()
             prepared = [suite.prepare(log) for suite in suites]
             self._mounts = tuple(mount for one in prepared for mount in one.mounts)
+            self._modules = tuple(one.modules for one in prepared if one.modules)
             said.append(
                 ", ".join(
                     f"{s.name} ({len(p.tests)})" for s, p in zip(suites, prepared, strict=True)
@@ -149,6 +164,8 @@ class CellRun:
         labels = self._labels()
         for label, stack in labels:
             self._kernels[label] = self._build(label, stack)
+            if self._modules:
+                self._build_modules(label)
         with self._stage("accel") as said:
             image = self._kernels[labels[-1][0]].image
             found = accel.choose(image, self._cell.accel)
@@ -194,6 +211,7 @@ class CellRun:
                 toolchain=self._toolchain,
                 build_log=directory / "build.log",
                 progress=self._watch.build,
+                modules=bool(self._modules),
             )
             count = len(stack.patches)
             what = f"+ {count} patch{'es' * (count != 1)}" if count else "unpatched"
@@ -203,6 +221,25 @@ class CellRun:
             shutil.copyfile(built.dir / "build.log", directory / "build.log")
         self._record.kernel(label, built)
         return built
+
+    def _build_modules(self, label: str) -> None:
+        """The modules of the suites, for one kernel, and where its guests see them."""
+        assert self._base is not None
+        base = self._base.name
+        target = modules.Target(
+            base=self._base,
+            kernel=self._kernels[label],
+            tools=self._toolchain,
+            name=base if label == "base" else f"{self._cell.stack.name} on {base}",
+        )
+        log = self._record.kernel_dir(label) / "modules.log"
+        with self._stage(f"modules {label}") as said:
+            mounts = []
+            for one in self._modules:
+                built = modules.find_or_build(one, target, log)
+                mounts += [Mount(guest=place, host=built) for place in one.places]
+                said += sorted(path.name for path in built.iterdir())
+            self._module_mounts[label] = tuple(mounts)
 
     def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
         """Run the plan on one kernel, in as many guests as it takes."""
@@ -269,7 +306,7 @@ class CellRun:
             yield vng.BootPlan(
                 spec=self._cell.guest,
                 gdb=gdb,
-                mounts=(*self._mounts, *self._cell.mounts),
+                mounts=(*self._mounts, *self._module_mounts.get(label, ()), *self._cell.mounts),
                 agent=self._agent.program,
                 calibration_us=self._agent.calibration_us,
                 accel=self._accel,

@@ -8,13 +8,20 @@
 #   TEST_PYTEST      files of pytest tests (test_*.py): copied, and lib/*.py with them
 #   TEST_GEN_FILES   programs the tests need, built from NAME.c, not run themselves
 #   TEST_FILES       data the tests need: copied
+#   TEST_GEN_MODS_DIR  directory of kernel modules (its Makefile has obj-m), which
+#                    harness builds for each kernel, not we
 #   CFLAGS, LDLIBS   additions
 #
 #   make -C guest-tests/AREA OUTPUT=/abs/dir all    build into /abs/dir
 #   make -s -C guest-tests/AREA print-tests         test names, one a line
 #   make -s -C guest-tests/AREA print-pytest        files of pytest tests
+#   make -s -C guest-tests/AREA print-modules       directory of kernel modules
 #
 # Nothing is ever written into the source directory.
+
+ifdef obj-m
+$(error obj-m goes into the Makefile of TEST_GEN_MODS_DIR)
+endif
 
 CC ?= cc
 
@@ -31,7 +38,7 @@ copied := $(addprefix $(OUTPUT)/,$(TEST_PROGS) $(TEST_FILES) $(pytest_files))
 lib_python := $(if $(pytest_files),$(notdir $(wildcard $(lib_dir)/*.py)))
 lib_copied := $(addprefix $(OUTPUT)/,$(lib_python))
 
-.PHONY: all clean print-tests print-pytest check-output
+.PHONY: all clean print-tests print-pytest print-modules check-output
 .DEFAULT_GOAL := all
 
 all: check-output $(built) $(copied) $(lib_copied)
@@ -59,3 +66,6 @@ print-tests:
 
 print-pytest:
 	@printf '%s\n' $(pytest_files)
+
+print-modules:
+	@printf '%s\n' $(TEST_GEN_MODS_DIR)

@@ -10,11 +10,22 @@ from harness.model import Fragment, Mount, Test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Modules:
+    """Kernel modules that a suite brings, to be built for each kernel: the name to show, the
+    directory whose Makefile has obj-m, and the places in the guest where they are to be."""
+
+    name: str
+    sources: Path
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A suite that is ready to run: its plan, and what the guest must see for it."""
+    """A suite that is ready to run: its plan, what the guest must see for it, its modules."""
 
     tests: tuple[Test, ...]
     mounts: tuple[Mount, ...]
+    modules: Modules | None = None
 
 
 class Suite(Protocol):

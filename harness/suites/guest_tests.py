@@ -8,13 +8,14 @@ recipe for a new one.
 import difflib
 import shutil
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import cache, kconfig, proc, toolchain
 from harness.errors import BuildError, UsageError
 from harness.model import Fragment, Mount, Test
-from harness.suites import Prepared, python_tests
+from harness.suites import Modules, Prepared, python_tests
 
 GUEST_DIR = "/run/harness/tests"
 _COMPILE_S = 600.0
@@ -81,7 +82,21 @@ class GuestTests:
         for name in (*self.settings.timeouts_s, *self.settings.expect_splat):
             if name not in known:
                 raise UsageError(f"{self._area / 'settings'}: there is no test {name}")
-        return Prepared(tests=tuple(tests), mounts=tuple(mounts))
+        return Prepared(
+            tests=tuple(tests), mounts=tuple(mounts), modules=self._modules(programs, tests)
+        )
+
+    def _modules(self, programs: Path, tests: Sequence[Test]) -> Modules | None:
+        """What the Makefile names as TEST_GEN_MODS_DIR: there in each test's working directory."""
+        listed = programs / "modules.txt"
+        directory = listed.read_text().strip() if listed.exists() else ""
+        if not directory:
+            return None
+        return Modules(
+            name=f"guest-tests/{self.name}/{directory}",
+            sources=self._area / directory,
+            places=tuple(dict.fromkeys(f"{test.cwd}/{directory}" for test in tests)),
+        )
 
     def _test(self, name: str, *, argv: tuple[str, ...], cwd: str) -> Test:
         settings = self.settings
@@ -124,6 +139,7 @@ class GuestTests:
                 if not (out / test).is_file():
                     raise BuildError(f"guest-tests/{self.name}: `make all` made no {test}", log=log)
             (out / "tests.txt").write_text("\n".join(listed) + "\n")
+            self._list_modules(out, log)
             if python:
                 (out / "pytest.txt").write_text(self._make(log, "print-pytest") + "\n")
                 python_tests.add_server(out)
@@ -131,13 +147,26 @@ class GuestTests:
             shutil.rmtree(out)
         return final
 
+    def _list_modules(self, out: Path, log: Path) -> None:
+        """Note which directory has the modules, and make the place where they are mounted."""
+        if "TEST_GEN_MODS_DIR" not in (self._area / "Makefile").read_text():
+            return
+        directory = self._make(log, "print-modules").strip()
+        if not (self._area / directory / "Makefile").is_file():
+            raise UsageError(
+                f"{self._area / 'Makefile'}: TEST_GEN_MODS_DIR: no {directory}/Makefile"
+            )
+        (out / directory).mkdir(exist_ok=True)
+        (out / "modules.txt").write_text(f"{directory}\n")
+
     def _make(self, log: Path, *arguments: str) -> str:
         command = ["make", "-s", "--no-print-directory", "-C", str(self._area), *arguments]
         done = proc.run(command, timeout_s=_COMPILE_S)
         with log.open("ab") as file:
             file.write(done.stderr)
         if done.status:
-            lines = [line for line in done.complaint.splitlines() if "error" in line.lower()]
+            said = done.complaint.splitlines()
+            lines = [line for line in said if "error" in line.lower() or "***" in line]
             raise BuildError(
                 f"guest-tests/{self.name} does not compile", lines=tuple(lines[:4]), log=log
             )

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,44 @@ def test_a_program_that_does_not_compile_is_told(root: Path, tmp_path: Path) -> 
     with pytest.raises(BuildError, match="guest-tests/area does not compile") as caught:
         GuestTests(root, "area").prepare(tmp_path / "log")
     assert caught.value.lines[0] == "x.c:1: error: bad"
+
+
+def with_modules(root: Path, directory: str) -> Path:
+    """The suite's directory, its Makefile naming one of modules."""
+    area = root / "guest-tests/area"
+    text = f"TEST_GEN_MODS_DIR := {directory}\nprint-modules:\n\t@echo $(TEST_GEN_MODS_DIR)\n"
+    (area / "Makefile").write_text(MAKEFILE + text)
+    return area
+
+
+def test_modules_are_found_where_the_tests_start(root: Path, tmp_path: Path) -> None:
+    assert GuestTests(root, "area").prepare(tmp_path / "log").modules is None
+    area = with_modules(root, "test_modules")
+    (area / "test_modules").mkdir()
+    (area / "test_modules/Makefile").write_text("obj-m := first.o\n")
+    prepared = GuestTests(root, "area").prepare(tmp_path / "log")
+    assert prepared.modules is not None
+    assert prepared.modules.name == "guest-tests/area/test_modules"
+    assert prepared.modules.sources == area / "test_modules"
+    assert prepared.modules.places == ("/run/harness/tests/area/test_modules",)
+    # The guest mounts it there, over a file system that is read-only.
+    assert (prepared.mounts[0].host / "test_modules").is_dir()
+
+
+def test_a_misspelt_directory_of_modules_is_named(root: Path, tmp_path: Path) -> None:
+    with_modules(root, "modlues")
+    with pytest.raises(UsageError, match="TEST_GEN_MODS_DIR: no modlues/Makefile"):
+        GuestTests(root, "area").prepare(tmp_path / "log")
+
+
+def test_a_module_among_the_tests_is_sent_to_its_place(root: Path, tmp_path: Path) -> None:
+    lib = Path(__file__).parents[2] / "guest-tests/lib/lib.mk"
+    shutil.copyfile(lib, root / "guest-tests/lib/lib.mk")
+    area = root / "guest-tests/area"
+    (area / "Makefile").write_text("obj-m := first.o\ninclude ../lib/lib.mk\n")
+    with pytest.raises(BuildError) as caught:
+        GuestTests(root, "area").prepare(tmp_path / "log")
+    assert "obj-m goes into the Makefile of TEST_GEN_MODS_DIR" in caught.value.lines[0]
 
 
 def test_an_unknown_suite_is_named(root: Path) -> None:

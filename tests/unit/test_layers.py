@@ -14,7 +14,8 @@ LAYERS = (
     + ("guest.channel", "guest.qmp", "guest", "suites"),
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
     + ("suites.python_tests",),
-    ("kernel", "checkout", "menuconfig", "suites.guest_tests", "suites.command", "suites.judge"),
+    ("kernel", "modules", "checkout", "menuconfig")
+    + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),
     ("pipeline", "report", "report.text"),
     ("terminal",),
