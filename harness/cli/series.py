@@ -14,7 +14,9 @@ from harness.model import Cell
 
 def add(commands: Any) -> None:
     """See harness.cli.build()."""
-    inner = parser.group(commands, "series", "list, show, check or import series of patches")
+    inner = parser.group(
+        commands, "series", "list, show, check or import series of patches, and what they change"
+    )
     parser.command(inner, "list", _series_list, "the series of this project")
     show = parser.command(inner, "show", _series_show, "one series: its patches, what they touch")
     show.add_argument("name")
@@ -28,6 +30,10 @@ def add(commands: Any) -> None:
     bring.add_argument("spec", metavar="DIR|FILE|-", help="as --series takes it")
     bring.add_argument("name", nargs="?", help="in patches/, or a directory (with a slash)")
     bring.add_argument("--version", type=int, metavar="N", help="which version of a thread's")
+    table = parser.command(
+        inner, "table", _series_table, "tests x kernels of some runs, as a Markdown table"
+    )
+    table.add_argument("run", nargs="+", metavar="RUN", help="name, end or path")
     check.add_argument("--build", action="store_true", help="build it on each base as well")
 
 
@@ -84,6 +90,15 @@ def _check_build(root: Path, name: str) -> int:
         print(f"ok  {name} builds on {base}: {built.release}")
         for warning in built.warnings:
             print(f"    {warning}")
+    return ExitCode.OK
+
+
+def _series_table(arguments: argparse.Namespace) -> int:
+    from harness import record
+    from harness.report import table
+
+    runs = [record.load(record.find(name)).run for name in arguments.run]
+    print(table.markdown(runs), end="")
     return ExitCode.OK
 
 

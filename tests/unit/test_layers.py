@@ -17,7 +17,7 @@ LAYERS = (
     ("kernel", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),
-    ("pipeline", "report", "report.text"),
+    ("pipeline", "report", "report.text", "report.table"),
     ("terminal",),
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
