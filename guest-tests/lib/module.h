@@ -93,4 +93,18 @@ static inline long module_param(const char *name, const char *param)
 	return value;
 }
 
+static inline void module_param_set(const char *name, const char *param, long value)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", name, param);
+	KTAP_HERE("module_param_set");
+	file = fopen(path, "we");
+	if (!file || fprintf(file, "%ld", value) < 0 || fflush(file))
+		ktap_fail_errno(path, errno);
+	if (file)
+		fclose(file);
+}
+
 #endif /* GUEST_TESTS_MODULE_H */

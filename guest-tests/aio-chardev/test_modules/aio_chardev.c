@@ -11,6 +11,10 @@
  * out: as many as there is room for, or as there are, which may be none.
  * Requests get their turn in the order in which they are due, and of those that
  * are due at once the one that came first.
+ *
+ * Who polls it waits on poll_queues wait queues, and is woken by the last of
+ * them alone.  It asks for each queue twice, as a driver may that asks for each
+ * thing it can wait for and has one queue for some of them.
  */
 #include <linux/aio.h>
 #include <linux/fs.h>
@@ -20,13 +24,16 @@
 #include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uio.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #define FIFO_SIZE	4096
+#define MAX_QUEUES	3
 
 struct request {
 	struct list_head entry;		/* in queue, until it has had its turn */
@@ -66,6 +73,22 @@ MODULE_PARM_DESC(pending, "requests that are not complete");
 static unsigned int cancelled;
 module_param(cancelled, uint, 0444);
 MODULE_PARM_DESC(cancelled, "requests that were cancelled");
+
+static wait_queue_head_t queues[MAX_QUEUES];
+static unsigned int poll_queues = 1;
+module_param(poll_queues, uint, 0644);
+MODULE_PARM_DESC(poll_queues, "wait queues of a poll, up to 3");
+
+static unsigned int nr_poll_queues(void)
+{
+	return clamp(READ_ONCE(poll_queues), 1U, (unsigned int)MAX_QUEUES);
+}
+
+/* Not under the lock: whoever is woken may come back with a request. */
+static void wake_pollers(void)
+{
+	wake_up_poll(&queues[nr_poll_queues() - 1], EPOLLIN | EPOLLOUT);
+}
 
 static void start_timer(void)
 {
@@ -156,6 +179,7 @@ static enum hrtimer_restart on_timer(struct hrtimer *unused)
 		else
 			complete_request(req);
 	}
+	wake_pollers();
 	return HRTIMER_NORESTART;
 }
 
@@ -212,6 +236,7 @@ static ssize_t do_sync(struct request *req, struct iov_iter *iter)
 	spin_lock_irq(&lock);
 	transfer(req);
 	spin_unlock_irq(&lock);
+	wake_pollers();
 
 	if (!req->write && copy_to_iter(req->data, req->res, iter) != req->res)
 		return -EFAULT;
@@ -261,10 +286,28 @@ static ssize_t aio_chardev_rw(struct kiocb *iocb, struct iov_iter *iter)
 	return ret;
 }
 
+static __poll_t aio_chardev_poll(struct file *file, poll_table *wait)
+{
+	unsigned int nr = nr_poll_queues(), i;
+	__poll_t mask = 0;
+
+	for (i = 0; i < 2 * nr; i++)
+		poll_wait(file, &queues[i % nr], wait);
+
+	spin_lock_irq(&lock);
+	if (!kfifo_is_empty(&fifo))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (!kfifo_is_full(&fifo))
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	spin_unlock_irq(&lock);
+	return mask;
+}
+
 static const struct file_operations aio_chardev_fops = {
 	.owner		= THIS_MODULE,	/* a request holds the file, and that us */
 	.read_iter	= aio_chardev_rw,
 	.write_iter	= aio_chardev_rw,
+	.poll		= aio_chardev_poll,
 };
 
 static struct miscdevice aio_chardev = {
@@ -275,7 +318,10 @@ static struct miscdevice aio_chardev = {
 
 static int __init aio_chardev_init(void)
 {
-	int err;
+	int err, i;
+
+	for (i = 0; i < MAX_QUEUES; i++)
+		init_waitqueue_head(&queues[i]);
 
 	/* From 6.13 on that is hrtimer_setup(). */
 	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
