@@ -53,7 +53,37 @@ static void socket_wakes_in_vain(void)
 	race_cancel(&subject);
 }
 
+/*
+ * No race: the same, with the worker held up until all are cancelled.  Each is on
+ * its way to the worker then, which has to complete it though there is no room.
+ */
+static void cancelled_before_the_worker_looks(void)
+{
+	struct bystanders by;
+	struct aio_batch batch;
+	int fds[2], round, i;
+
+	make_socketpair(SOCK_STREAM, fds);
+	fill(fds[0]);
+	bystanders_submit(&by);
+	aio_batch_prep(&batch, aio_setup(AIO_BATCH), fds[0], POLLOUT);
+	hold_workers();
+	for (round = 0; round < 10 && !ktap.case_failed; round++) {
+		aio_batch_submit(&batch);
+		shutdown(fds[1], SHUT_WR);
+		for (i = 0; i < AIO_BATCH; i++)
+			EXPECT_EQ(aio_cancel_iocb(batch.ctx, &batch.iocb[i]), -EINPROGRESS);
+		aio_batch_collect(&batch);
+		for (i = 0; i < AIO_BATCH; i++)
+			EXPECT_EQ(batch.res[i], 0);
+		EXPECT_EQ(aio_pending_events(batch.ctx), 0);
+	}
+	EXPECT_NO_EVENT(batch.ctx);
+	EXPECT_UNDISTURBED(&by);
+}
+
 static const struct ktap_case cases[] = {
+	KTAP_CASE(cancelled_before_the_worker_looks),
 	KTAP_CASE(pipe_gets_data),
 	KTAP_CASE(eventfd_counts),
 	KTAP_CASE(socket_wakes_in_vain),

@@ -56,16 +56,6 @@ static void room_comes_while_it_looks(void)
 	EXPECT_NO_EVENT(batch.ctx);
 }
 
-static void set_policy(uintptr_t policy)
-{
-	struct sched_param param = {
-		.sched_priority = sched_get_priority_min(policy),
-	};
-
-	/* Without the right to, the race is only met less often. */
-	sched_setscheduler(0, policy, &param);
-}
-
 /*
  * One timer expires while io_submit() looks at the epoll instance, which sends
  * the request to the worker; the other one is to expire while the worker looks,
@@ -84,8 +74,7 @@ static void epoll_takes_long_to_look_again(void)
 
 	epoll_watch(subject->fd, first);
 	many = epoll_watch_many(subject->fd);
-	set_policy(SCHED_FIFO);
-	ktap_defer(set_policy, SCHED_OTHER);
+	hold_workers();
 	while (stress_goes_on(&stress)) {
 		timer_start(first, 1 + stress_delay_ns(&stress, span_ns));
 		began = now_ns();

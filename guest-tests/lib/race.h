@@ -126,6 +126,26 @@ static inline void racer_go(struct racer *racer, int64_t delay_ns)
 	racer->go++;
 }
 
+static void set_policy(uintptr_t policy)
+{
+	struct sched_param param = {
+		.sched_priority = sched_get_priority_min(policy),
+	};
+
+	sched_setscheduler(0, policy, &param);
+}
+
+/*
+ * The kernel's workers on our CPU do not run until we sleep: real-time priority
+ * keeps them from it.  Without the right to that their side of a race is met
+ * less often.
+ */
+static inline void hold_workers(void)
+{
+	ktap_defer(set_policy, SCHED_OTHER);
+	set_policy(SCHED_FIFO);
+}
+
 /* A file to race on.  Static, not on a case's stack: see struct racer. */
 struct subject {
 	int fd;				/* polled for @events */

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tests of a suite find what breaks its series.
+
+tests/data/broken/SERIES has patches that apply on top of patches/SERIES and each break one thing,
+which the message says. Each costs the build of one file and a boot. A line `Run: ...` in the
+message is for the command line, where the series' suites and one processor do not show it.
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.vm.conftest import REPO, Harness
+
+BROKEN = REPO / "tests/data/broken"
+ALL = bool(os.environ.get("HARNESS_ALL_BROKEN"))
+
+# Run by default: a race, the second queue, a queue that is freed. Each fails in seconds.
+TELLING = {
+    "wakeup-lost-in-submit",
+    "second-queue-forgotten",
+    "pollfree-stays-on-queue",
+}
+
+
+def variants() -> list[Path]:
+    return sorted(BROKEN.glob("*/*.patch"))
+
+
+def test_the_telling_ones_are_there() -> None:
+    assert {path.stem for path in variants()} > TELLING
+
+
+@pytest.mark.parametrize("patch", variants(), ids=lambda path: path.stem)
+def test_is_caught(harness: Harness, patch: Path) -> None:
+    if patch.stem not in TELLING and not ALL:
+        pytest.skip(f"{patch.stem} is left out: set HARNESS_ALL_BROKEN=1 to run all")
+    words = ["--series", f"{patch.parent.name},{patch}", "--fail-fast", "--timeout", "20"]
+    if asked := re.search(r"^Run: (.+)$", patch.read_text(), re.MULTILINE):
+        words += shlex.split(asked[1])
+    # A task that dies with a lock held leaves a guest that only time would end.
+    code, run = harness("run", *words, "--append", "oops=panic")
+    bad = [result for result in run["results"] if result["outcome"] != "pass"]
+    assert code == 1 and bad, f"nothing fails with {patch.stem}"
+    assert "error" not in {result["outcome"] for result in bad}
