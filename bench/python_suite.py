@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 
 from harness import project
-from harness.guest import agent, vng
+from harness.guest import BootPlan, agent, vng
+from harness.guest.session import Session
 from harness.model import Command, GuestSpec, Kernel, Mount, Test
 from harness.suites.guest_tests import GuestTests
 
@@ -42,7 +43,7 @@ def cached_kernel(series: str, runs: str) -> Kernel:
     return Kernel(key=directory.name, release="", tree="", dir=directory, cached=True)
 
 
-def pytest_in(guest: vng.VngGuest, directory: str, *words: str) -> tuple[float, str]:
+def pytest_in(guest: Session, directory: str, *words: str) -> tuple[float, str]:
     """How long plain pytest takes in `directory`, and what it says."""
     argv = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
     # Plugins that happen to be installed would only slow it down.
@@ -53,7 +54,7 @@ def pytest_in(guest: vng.VngGuest, directory: str, *words: str) -> tuple[float, 
     return ended.duration_s, ended.output.decode()
 
 
-def whole_suite(guest: vng.VngGuest, tests: list[Test]) -> float:
+def whole_suite(guest: Session, tests: list[Test]) -> float:
     """How long the suite takes as the pipeline runs it, the server's start included."""
     started = time.monotonic()
     for test in tests:
@@ -95,7 +96,7 @@ def main() -> None:
         prepared = suite.prepare(Path(scratch, "programs.log"))
         tests = [test for test in prepared.tests if test.server]
         built = agent.build()
-        plan = vng.BootPlan(
+        plan = BootPlan(
             spec=GuestSpec(),
             mounts=(*prepared.mounts, Mount(guest=PEER_DIR, host=peer)),
             agent=built.program,

@@ -22,7 +22,8 @@ from harness import (
     verdict,
 )
 from harness.errors import GuestLostError, QemuDiedError, StageError
-from harness.guest import accel, agent, vng
+from harness.guest import BootPlan, accel, agent, vng
+from harness.guest.session import Session
 from harness.model import (
     Base,
     Cell,
@@ -53,7 +54,7 @@ _DAY_S = 86400.0
 _RETRIES = 2  # of a test before which the guest was lost
 
 
-Look = Callable[[vng.VngGuest, Path], None]
+Look = Callable[[Session, Path], None]
 """Called with the guest of the last test and the sources of its kernel, both held meanwhile."""
 
 
@@ -99,7 +100,7 @@ class CellRun:
                 said.append(_count(self._results[label]))
 
     @contextlib.contextmanager
-    def guest(self) -> Iterator[vng.VngGuest]:
+    def guest(self) -> Iterator[Session]:
         """A guest with the series, the suites' programs mounted, and no test run in it."""
         self._prepare()
         self._build_all()
@@ -265,7 +266,7 @@ class CellRun:
                 if queue.next is None and label == self._labels()[-1][0]:
                     self._keep(guest, label)
 
-    def _keep(self, guest: vng.VngGuest, label: str) -> None:
+    def _keep(self, guest: Session, label: str) -> None:
         assert self._base is not None
         if self._look is None:
             return
@@ -276,7 +277,7 @@ class CellRun:
             self._look(guest, taken.source)
 
     @contextlib.contextmanager
-    def _boot(self, label: str) -> Iterator[tuple[vng.VngGuest, int]]:
+    def _boot(self, label: str) -> Iterator[tuple[Session, int]]:
         again = bool(self._results.get(label))
         for attempt in range(1, _REBOOTS + 1):
             number, directory = self._record.new_boot()
@@ -301,9 +302,9 @@ class CellRun:
                 return
 
     @contextlib.contextmanager
-    def _boot_plan(self, label: str) -> Iterator[vng.BootPlan]:
+    def _boot_plan(self, label: str) -> Iterator[BootPlan]:
         with self._gdb_socket(label) as gdb:
-            yield vng.BootPlan(
+            yield BootPlan(
                 spec=self._cell.guest,
                 gdb=gdb,
                 mounts=(*self._mounts, *self._module_mounts.get(label, ()), *self._cell.mounts),
@@ -327,7 +328,7 @@ class CellRun:
         finally:
             path.unlink(missing_ok=True)
 
-    def _run_command(self, guest: vng.VngGuest, test: Test, label: str, boot: int) -> CommandResult:
+    def _run_command(self, guest: Session, test: Test, label: str, boot: int) -> CommandResult:
         self._watch.started(test, label)
         self._record.start(test.name, kernel=label, boot=boot)
         command = Command(

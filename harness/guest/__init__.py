@@ -2,9 +2,25 @@
 """A running guest, whichever way it was started."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from harness.model import Command, CommandResult
+from harness.model import Command, CommandResult, GuestSpec, Mount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootPlan:
+    """What a boot needs beside the kernel: shape, mounts, the agent's program, how long its
+    calibration takes on the host in microseconds, the acceleration (kvm or tcg), and the socket
+    for a debugger, if any."""
+
+    spec: GuestSpec
+    mounts: tuple[Mount, ...]
+    agent: Path
+    calibration_us: int
+    accel: str
+    gdb: Path | None = None
 
 
 class Guest(Protocol):

@@ -7,45 +7,28 @@ vng has no deadlines, no structured results and fixed ports, so this room gives 
 
 import contextlib
 import os
+import re
 import select
-import selectors
 import shlex
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import cache, proc
 from harness.console import Console
-from harness.errors import BootError, HarnessError, QemuDiedError, StageError
-from harness.guest import channel, qmp
-from harness.model import Command, CommandResult, GuestSpec, Kernel, Loss, Mount, Splat
+from harness.errors import BootError
+from harness.guest import BootPlan, qmp
+from harness.guest.channel import PORT
+from harness.guest.session import PORT_ID, Session
+from harness.model import Kernel
 
-_OUTPUT_MAX = 4 << 20
-_SERVE_S = 30.0  # for a server to be ready, at the host's own speed
-_GRACE_S = 10.0  # for the agent to answer after a deadline of its own
-_LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
-_MARK_S = 1.0  # for the end marker to come through the console
-_REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
 _ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
-_PORT_ID = "harness-agent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootPlan:
-    """What a boot needs beside the kernel: shape, mounts, the agent's program, how long its
-    calibration takes on the host in microseconds, the acceleration (kvm or tcg), and the socket
-    for a debugger, if any."""
-
-    spec: GuestSpec
-    mounts: tuple[Mount, ...]
-    agent: Path
-    calibration_us: int
-    accel: str
-    gdb: Path | None = None
+# What differs between two guests of one shape, in a command line that is remembered.
+_IMAGE = Path("/harness/image")
+_SOCKETS = Path("/harness/sockets")
 
 
 def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[str]:
@@ -74,9 +57,9 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv += ["--append", f"harness_shell={_shell()}"]
     else:
         options += (
-            f" -chardev socket,path={sockets}/agent,server=on,wait=off,id={_PORT_ID}"
+            f" -chardev socket,path={sockets}/agent,server=on,wait=off,id={PORT_ID}"
             f" -device virtio-serial"
-            f" -device virtserialport,chardev={_PORT_ID},name={channel.PORT},id={_PORT_ID}"
+            f" -device virtserialport,chardev={PORT_ID},name={PORT},id={PORT_ID}"
             f" -qmp unix:{sockets}/qmp,server=on,wait=off"
         )
         argv += ["--verbose", "--append", "ignore_loglevel"]
@@ -112,240 +95,31 @@ def has_virtiofsd() -> bool:
     return bool(known)
 
 
-class VngGuest:
-    """A guest that said hello. Single-threaded: every wait pumps console, agent and QMP."""
+def _composed(kernel: Kernel, plan: BootPlan, sockets: Path) -> list[str]:
+    """QEMU's command line as vng composes it for that guest (`--dry-run`).
 
-    def __init__(
-        self,
-        process: proc.Process,
-        console: Console,
-        sockets: tuple[socket.socket, socket.socket],
-        plan: BootPlan,
-        nonce: str,
-    ) -> None:
-        self._process = process
-        self.console = console
-        self._agent, self._qmp_socket = sockets
-        self._nonce = nonce
-        self._reader = channel.FrameReader()
-        self._qmp = qmp.QmpEvents(_PORT_ID)
-        self._frames: list[channel.Frame] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(console, selectors.EVENT_READ, self._read_console)
-        self._selector.register(self._agent, selectors.EVENT_READ, self._read_agent)
-        self._selector.register(self._qmp_socket, selectors.EVENT_READ, self._read_qmp)
-        self._ident = 0
-        self._server: tuple[str, ...] = ()
-        self._gone_at: float | None = None
-        self.accel = plan.accel
-        self.release = ""
-        self.slowness = 1.0
-        self._greet(plan)
-
-    def _greet(self, plan: BootPlan) -> None:
-        deadline = time.monotonic() + plan.spec.boot_timeout_s
-        frame = self._next_frame(deadline)
-        if frame is None or frame.kind != channel.Kind.HELLO:
-            raise _boot_error(self.console, self.loss, plan)
-        hello = channel.parse_hello(frame.data)
-        self.release = hello.release
-        self.slowness = max(1.0, hello.calibration_us / max(1, plan.calibration_us))
-
-    @property
-    def loss(self) -> Loss | None:
-        """How the guest went away, None while it is there."""
-        if self._qmp.loss is not None:
-            return self._qmp.loss
-        return Loss.QEMU if self.console.ended else None
-
-    def run(
-        self, command: Command, on_output: Callable[[bytes], None] | None = None
-    ) -> CommandResult:
-        """See harness.guest.Guest. The agent has its own clock for the command's timeout; the
-        host gives it some seconds more and then calls the guest silent."""
-        if not command.server:
-            return self._exchange(channel.Kind.EXEC, command, on_output)[0]
-        before = CommandResult(status=0)
-        for _ in range(2):
-            if self._server != command.server:
-                before = self._serve(command, on_output)
-                if before.status != 0:
-                    return before
-            ended, unserved = self._exchange(channel.Kind.CALL, command, on_output)
-            if not unserved:
-                break
-            self._server = ()  # the last call was its end
-        return replace(
-            ended, output=before.output + ended.output, splats=before.splats + ended.splats
-        )
-
-    def _serve(self, command: Command, on_output: Callable[[bytes], None] | None) -> CommandResult:
-        """Start the server of `command`; a status of 0 means that it is ready."""
-        start = replace(
-            command,
-            argv=command.server,
-            label=f"{command.label}: its server",
-            timeout_s=_SERVE_S * self.slowness,
-        )
-        ended, _ = self._exchange(channel.Kind.SERVE, start, on_output)
-        self._server = command.server if ended.status == 0 else ()
-        return ended
-
-    def _exchange(
-        self, kind: channel.Kind, command: Command, on_output: Callable[[bytes], None] | None
-    ) -> tuple[CommandResult, bool]:
-        """How the command ended, and whether the agent found no server to do it."""
-        self._ident += 1
-        started = time.monotonic()
-        frame = channel.pack_command(kind, self._ident, command, nonce=self._nonce)
-        deadline = started + command.timeout_s + _GRACE_S
-        output, dropped = bytearray(), 0
-        end: channel.Exit | None = None
-        if self._send(frame):
-            while end is None and (answer := self._next_frame(deadline)) is not None:
-                if answer.ident != self._ident:
-                    continue
-                if answer.kind == channel.Kind.EXIT:
-                    end = channel.parse_exit(answer.data)
-                elif answer.kind == channel.Kind.OUTPUT:
-                    room = _OUTPUT_MAX - len(output)
-                    output += answer.data[:room]
-                    dropped += max(0, len(answer.data) - room)
-                    if on_output is not None:
-                        on_output(answer.data)
-        if end is not None and end.unserved:
-            return CommandResult(), True
-        self._settle(self._ident, lost=end is None)
-        result = CommandResult(
-            output=bytes(output),
-            dropped=dropped,
-            status=end.status if end and end.status >= 0 else None,
-            signal=end.signal if end else 0,
-            timed_out=bool(end and end.timed_out),
-            leftovers=bool(end and end.leftovers),
-            started=self._ident in self.console.marks,
-            loss=None if end else self.loss or Loss.SILENT,
-            duration_s=end.wall_s if end else time.monotonic() - started,
-            user_s=end.user_s if end else 0.0,
-            system_s=end.system_s if end else 0.0,
-            max_rss_kib=end.max_rss_kib if end else 0,
-            splats=self.console.during(self._ident),
-        )
-        return result, False
-
-    def stray_splats(self) -> tuple[Splat, ...]:
-        """Splats outside of every command: of the boot, or between two tests."""
-        inside = {id(s) for ident in self.console.marks for s in self.console.during(ident)}
-        return tuple(splat for splat in self.console.splats if id(splat) not in inside)
-
-    def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
-        """See harness.guest.Guest."""
-        self._ident += 1
-        self._send(channel.pack(channel.Kind.READ, self._ident, path.encode() + b"\0"))
-        data = bytearray()
-        deadline = time.monotonic() + timeout_s
-        while (frame := self._next_frame(deadline)) is not None:
-            if frame.ident != self._ident:
-                continue
-            if frame.kind == channel.Kind.OUTPUT:
-                data += frame.data
-                continue
-            end = channel.parse_exit(frame.data)
-            if end.signal:
-                raise StageError(f"guest file {path}: {os.strerror(end.signal)}")
-            return bytes(data)
-        raise StageError(f"guest file {path}: {self.loss or Loss.SILENT}")
-
-    def _send(self, frame: bytes) -> bool:
-        try:
-            self._agent.sendall(frame)
-        except OSError:
-            return False
-        return True
-
-    def _next_frame(self, deadline: float) -> channel.Frame | None:
-        """The next frame, None at the deadline or once the guest is gone for good."""
-        while not self._frames:
-            now = time.monotonic()
-            if self._gone_at is not None and (self.console.ended or now > self._gone_at):
-                return None
-            if now >= deadline or self.console.ended:
-                return None
-            self._pump(min(deadline, self._gone_at or deadline) - now)
-            if self._gone_at is None and self.loss is not None:
-                self._gone_at = time.monotonic() + _LAST_WORDS_S
-        return self._frames.pop(0)
-
-    def _pump(self, timeout_s: float) -> None:
-        for key, _ in self._selector.select(max(0.0, timeout_s)):
-            key.data()
-
-    def _read_console(self) -> None:
-        self.console.pump()
-        if self.console.ended:
-            self._selector.unregister(self.console)
-
-    def _read_agent(self) -> None:
-        chunk = _receive(self._agent)
-        if chunk:
-            for frame in self._reader.feed(chunk):
-                if frame.kind == channel.Kind.DIED:
-                    self._qmp.lose(Loss.AGENT)
-                else:
-                    self._frames.append(frame)
-        else:
-            self._selector.unregister(self._agent)
-            self._gone_at = time.monotonic() + _LAST_WORDS_S
-
-    def _read_qmp(self) -> None:
-        chunk = _receive(self._qmp_socket)
-        if chunk:
-            self._qmp.feed(chunk)
-        else:
-            self._selector.unregister(self._qmp_socket)
-
-    def _settle(self, ident: int, *, lost: bool) -> None:
-        """Read the console up to the end marker, or to its end when the guest is lost, so that
-        each splat is seen before its test is judged."""
-        deadline = time.monotonic() + (_LAST_WORDS_S if lost else _MARK_S * self.slowness)
-        while not self.console.over(ident) and time.monotonic() < deadline:
-            self._pump(deadline - time.monotonic())
-        deadline = time.monotonic() + _REPORT_S
-        while self.console.reporting and time.monotonic() < deadline:
-            self._pump(deadline - time.monotonic())
-
-
-def _receive(sock: socket.socket) -> bytes:
-    try:
-        return sock.recv(256 << 10)
-    except OSError:
-        return b""
-
-
-def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessError:
-    """Why there is no agent. The fact that there is none comes from the process and the clock;
-    the console only serves to say it better."""
-    tail = "\n".join(console.tail(60))
-    if "Unable to mount root fs" in tail or "No filesystem could mount root" in tail:
-        why = "the kernel cannot mount its root (9p or virtiofs is missing in its configuration)"
-    elif "KVM internal error" in tail or loss is Loss.KVM:
-        why = str(Loss.KVM)
-    elif fatal := next((s for s in console.splats if s.fatal), None):
-        why = fatal.title
-    elif loss is Loss.QEMU or (loss is None and console.ended):
-        return QemuDiedError(
-            f"the guest did not boot: {Loss.QEMU} before the agent answered",
-            hint="`dmesg` may say why: a segmentation fault, out of memory",
-            log=console.path,
-            lines=console.tail(),
-        )
-    elif loss is not None:
-        why = f"{loss} before the agent answered"
-    elif not tail:
-        why = f"nothing came to the console within {plan.spec.boot_timeout_s:.0f} s"
-    else:
-        why = f"the agent did not answer within {plan.spec.boot_timeout_s:.0f} s"
-    return BootError(f"the guest did not boot: {why}", log=console.path, lines=console.tail())
+    It is remembered: vng's two Python programs take half a second to say the same thing again,
+    about any kernel. Where there is a virtiofsd vng has to run, as it starts that one, too.
+    """
+    if has_virtiofsd():
+        return command_line(kernel, plan, sockets)
+    asked = command_line(kernel, plan, _SOCKETS)
+    stats = [Path(proc.find(tool)).resolve().stat() for tool in ("vng", "qemu-system-x86_64")]
+    words = [word for word in asked if word != str(kernel.image)]
+    key = cache.digest(words, [(stat.st_size, stat.st_mtime_ns) for stat in stats])
+    memo = cache.root() / "toolchain" / key
+    composed = cache.read_json(memo)
+    if composed is None:
+        done = proc.run([*asked, "--dry-run"], cwd=Path("/"))
+        line = done.text.strip().rpartition("\n")[2]
+        if done.status or str(kernel.image) not in line:
+            lines = tuple((done.complaint or done.text).splitlines()[-5:])
+            raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
+        composed = line.replace(str(kernel.image), str(_IMAGE))
+        cache.write_json(memo, composed)
+    ours = composed.replace(str(_IMAGE), str(kernel.image)).replace(str(_SOCKETS), str(sockets))
+    # virtme-ng's init would tell the command's status there; ours does not.
+    return shlex.split(re.sub(r"path=[^ ,]*/virtme_ret\w+", "path=/dev/null", ours))
 
 
 def _check_image(image: Path) -> None:
@@ -372,7 +146,7 @@ def _connect(path: Path, console: Console, deadline: float) -> socket.socket | N
 
 
 @contextlib.contextmanager
-def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[VngGuest]:
+def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[Session]:
     """Boot `kernel`, wait for its agent, and take the guest down at the end of the block.
 
     Writes console.log and qemu.cmd into `directory`. Raises BootError when no agent answers by
@@ -384,7 +158,9 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[VngGuest]:
     with contextlib.ExitStack() as stack:
         # A path of its own and a short one: a socket's is limited to 107 bytes.
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-")))
-        argv = command_line(kernel, plan, sockets)
+        argv = _composed(kernel, plan, sockets)
+        if "-name" in argv:  # what `ps` shows: whose guest it is
+            argv[argv.index("-name") + 1] = directory.parents[1].name
         (directory / "qemu.cmd").write_text(shlex.join(argv) + "\n")
         process = stack.enter_context(proc.spawn(argv, cwd=directory))
         log = directory / "console.log"
@@ -399,4 +175,4 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[VngGuest]:
         pair[0].sendall(qmp.CAPABILITIES)
         shutil.rmtree(sockets)
         sockets.mkdir()  # for the context manager to remove: nothing is left in it from now on
-        yield VngGuest(process, console, (pair[1], pair[0]), plan, nonce)
+        yield Session(process, console, (pair[1], pair[0]), plan, nonce)

@@ -12,9 +12,9 @@ LAYERS = (
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
-    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.vng")
+    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.session")
     + ("suites.python_tests",),
-    ("kernel", "modules", "checkout", "menuconfig")
+    ("guest.vng", "kernel", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),
     ("pipeline", "report", "report.text", "report.table"),

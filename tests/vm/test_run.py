@@ -84,7 +84,7 @@ def test_a_killed_harness_leaves_results_and_nothing_running(tmp_path: Path, nas
             assert time.monotonic() < deadline and popen.poll() is None
             time.sleep(0.05)
         run_dir = next(tmp_path.iterdir())
-        assert processes_below(run_dir.name)  # QEMU: its virtme_chdir names the run
+        assert processes_below(run_dir.name)  # QEMU: its -name is the run's
         popen.send_signal(signal.SIGKILL)
         popen.wait()
     deadline = time.monotonic() + GONE_S

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A booted guest with our agent in it: commands, their ends, and how the guest was lost."""
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from harness import proc
+from harness.console import Console
+from harness.errors import BootError, HarnessError, QemuDiedError, StageError
+from harness.guest import BootPlan, channel, qmp
+from harness.model import Command, CommandResult, Loss, Splat
+
+PORT_ID = "harness-agent"
+"""QEMU's id for the device of the agent's port, by which QMP tells of it."""
+
+_OUTPUT_MAX = 4 << 20
+_SERVE_S = 30.0  # for a server to be ready, at the host's own speed
+_GRACE_S = 10.0  # for the agent to answer after a deadline of its own
+_LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
+_MARK_S = 1.0  # for the end marker to come through the console
+_REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
+
+
+class Session:
+    """A guest that said hello. Single-threaded: every wait pumps console, agent and QMP."""
+
+    def __init__(
+        self,
+        process: proc.Process,
+        console: Console,
+        sockets: tuple[socket.socket, socket.socket],
+        plan: BootPlan,
+        nonce: str,
+    ) -> None:
+        self._process = process
+        self.console = console
+        self._agent, self._qmp_socket = sockets
+        self._nonce = nonce
+        self._reader = channel.FrameReader()
+        self._qmp = qmp.QmpEvents(PORT_ID)
+        self._frames: list[channel.Frame] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(console, selectors.EVENT_READ, self._read_console)
+        self._selector.register(self._agent, selectors.EVENT_READ, self._read_agent)
+        self._selector.register(self._qmp_socket, selectors.EVENT_READ, self._read_qmp)
+        self._ident = 0
+        self._server: tuple[str, ...] = ()
+        self._gone_at: float | None = None
+        self.accel = plan.accel
+        self.release = ""
+        self.slowness = 1.0
+        self._greet(plan)
+
+    def _greet(self, plan: BootPlan) -> None:
+        deadline = time.monotonic() + plan.spec.boot_timeout_s
+        frame = self._next_frame(deadline)
+        if frame is None or frame.kind != channel.Kind.HELLO:
+            raise _boot_error(self.console, self.loss, plan)
+        hello = channel.parse_hello(frame.data)
+        self.release = hello.release
+        self.slowness = max(1.0, hello.calibration_us / max(1, plan.calibration_us))
+
+    @property
+    def loss(self) -> Loss | None:
+        """How the guest went away, None while it is there."""
+        if self._qmp.loss is not None:
+            return self._qmp.loss
+        return Loss.QEMU if self.console.ended else None
+
+    def run(
+        self, command: Command, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
+        """See harness.guest.Guest. The agent has its own clock for the command's timeout; the
+        host gives it some seconds more and then calls the guest silent."""
+        if not command.server:
+            return self._exchange(channel.Kind.EXEC, command, on_output)[0]
+        before = CommandResult(status=0)
+        for _ in range(2):
+            if self._server != command.server:
+                before = self._serve(command, on_output)
+                if before.status != 0:
+                    return before
+            ended, unserved = self._exchange(channel.Kind.CALL, command, on_output)
+            if not unserved:
+                break
+            self._server = ()  # the last call was its end
+        return replace(
+            ended, output=before.output + ended.output, splats=before.splats + ended.splats
+        )
+
+    def _serve(self, command: Command, on_output: Callable[[bytes], None] | None) -> CommandResult:
+        """Start the server of `command`; a status of 0 means that it is ready."""
+        start = replace(
+            command,
+            argv=command.server,
+            label=f"{command.label}: its server",
+            timeout_s=_SERVE_S * self.slowness,
+        )
+        ended, _ = self._exchange(channel.Kind.SERVE, start, on_output)
+        self._server = command.server if ended.status == 0 else ()
+        return ended
+
+    def _exchange(
+        self, kind: channel.Kind, command: Command, on_output: Callable[[bytes], None] | None
+    ) -> tuple[CommandResult, bool]:
+        """How the command ended, and whether the agent found no server to do it."""
+        self._ident += 1
+        started = time.monotonic()
+        frame = channel.pack_command(kind, self._ident, command, nonce=self._nonce)
+        deadline = started + command.timeout_s + _GRACE_S
+        output, dropped = bytearray(), 0
+        end: channel.Exit | None = None
+        if self._send(frame):
+            while end is None and (answer := self._next_frame(deadline)) is not None:
+                if answer.ident != self._ident:
+                    continue
+                if answer.kind == channel.Kind.EXIT:
+                    end = channel.parse_exit(answer.data)
+                elif answer.kind == channel.Kind.OUTPUT:
+                    room = _OUTPUT_MAX - len(output)
+                    output += answer.data[:room]
+                    dropped += max(0, len(answer.data) - room)
+                    if on_output is not None:
+                        on_output(answer.data)
+        if end is not None and end.unserved:
+            return CommandResult(), True
+        self._settle(self._ident, lost=end is None)
+        result = CommandResult(
+            output=bytes(output),
+            dropped=dropped,
+            status=end.status if end and end.status >= 0 else None,
+            signal=end.signal if end else 0,
+            timed_out=bool(end and end.timed_out),
+            leftovers=bool(end and end.leftovers),
+            started=self._ident in self.console.marks,
+            loss=None if end else self.loss or Loss.SILENT,
+            duration_s=end.wall_s if end else time.monotonic() - started,
+            user_s=end.user_s if end else 0.0,
+            system_s=end.system_s if end else 0.0,
+            max_rss_kib=end.max_rss_kib if end else 0,
+            splats=self.console.during(self._ident),
+        )
+        return result, False
+
+    def stray_splats(self) -> tuple[Splat, ...]:
+        """Splats outside of every command: of the boot, or between two tests."""
+        inside = {id(s) for ident in self.console.marks for s in self.console.during(ident)}
+        return tuple(splat for splat in self.console.splats if id(splat) not in inside)
+
+    def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
+        """See harness.guest.Guest."""
+        self._ident += 1
+        self._send(channel.pack(channel.Kind.READ, self._ident, path.encode() + b"\0"))
+        data = bytearray()
+        deadline = time.monotonic() + timeout_s
+        while (frame := self._next_frame(deadline)) is not None:
+            if frame.ident != self._ident:
+                continue
+            if frame.kind == channel.Kind.OUTPUT:
+                data += frame.data
+                continue
+            end = channel.parse_exit(frame.data)
+            if end.signal:
+                raise StageError(f"guest file {path}: {os.strerror(end.signal)}")
+            return bytes(data)
+        raise StageError(f"guest file {path}: {self.loss or Loss.SILENT}")
+
+    def _send(self, frame: bytes) -> bool:
+        try:
+            self._agent.sendall(frame)
+        except OSError:
+            return False
+        return True
+
+    def _next_frame(self, deadline: float) -> channel.Frame | None:
+        """The next frame, None at the deadline or once the guest is gone for good."""
+        while not self._frames:
+            now = time.monotonic()
+            if self._gone_at is not None and (self.console.ended or now > self._gone_at):
+                return None
+            if now >= deadline or self.console.ended:
+                return None
+            self._pump(min(deadline, self._gone_at or deadline) - now)
+            if self._gone_at is None and self.loss is not None:
+                self._gone_at = time.monotonic() + _LAST_WORDS_S
+        return self._frames.pop(0)
+
+    def _pump(self, timeout_s: float) -> None:
+        for key, _ in self._selector.select(max(0.0, timeout_s)):
+            key.data()
+
+    def _read_console(self) -> None:
+        self.console.pump()
+        if self.console.ended:
+            self._selector.unregister(self.console)
+
+    def _read_agent(self) -> None:
+        chunk = _receive(self._agent)
+        if chunk:
+            for frame in self._reader.feed(chunk):
+                if frame.kind == channel.Kind.DIED:
+                    self._qmp.lose(Loss.AGENT)
+                else:
+                    self._frames.append(frame)
+        else:
+            self._selector.unregister(self._agent)
+            self._gone_at = time.monotonic() + _LAST_WORDS_S
+
+    def _read_qmp(self) -> None:
+        chunk = _receive(self._qmp_socket)
+        if chunk:
+            self._qmp.feed(chunk)
+        else:
+            self._selector.unregister(self._qmp_socket)
+
+    def _settle(self, ident: int, *, lost: bool) -> None:
+        """Read the console up to the end marker, or to its end when the guest is lost, so that
+        each splat is seen before its test is judged."""
+        deadline = time.monotonic() + (_LAST_WORDS_S if lost else _MARK_S * self.slowness)
+        while not self.console.over(ident) and time.monotonic() < deadline:
+            self._pump(deadline - time.monotonic())
+        deadline = time.monotonic() + _REPORT_S
+        while self.console.reporting and time.monotonic() < deadline:
+            self._pump(deadline - time.monotonic())
+
+
+def _receive(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(256 << 10)
+    except OSError:
+        return b""
+
+
+def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessError:
+    """Why there is no agent. The fact that there is none comes from the process and the clock;
+    the console only serves to say it better."""
+    tail = "\n".join(console.tail(60))
+    if "Unable to mount root fs" in tail or "No filesystem could mount root" in tail:
+        why = "the kernel cannot mount its root (9p or virtiofs is missing in its configuration)"
+    elif "KVM internal error" in tail or loss is Loss.KVM:
+        why = str(Loss.KVM)
+    elif fatal := next((s for s in console.splats if s.fatal), None):
+        why = fatal.title
+    elif loss is Loss.QEMU or (loss is None and console.ended):
+        return QemuDiedError(
+            f"the guest did not boot: {Loss.QEMU} before the agent answered",
+            hint="`dmesg` may say why: a segmentation fault, out of memory",
+            log=console.path,
+            lines=console.tail(),
+        )
+    elif loss is not None:
+        why = f"{loss} before the agent answered"
+    elif not tail:
+        why = f"nothing came to the console within {plan.spec.boot_timeout_s:.0f} s"
+    else:
+        why = f"the agent did not answer within {plan.spec.boot_timeout_s:.0f} s"
+    return BootError(f"the guest did not boot: {why}", log=console.path, lines=console.tail())
