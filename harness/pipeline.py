@@ -5,11 +5,11 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from harness import (
-    cache,
     kconfig,
     kernel,
     menuconfig,
@@ -21,8 +21,8 @@ from harness import (
     tree,
     verdict,
 )
-from harness.errors import GuestLostError, QemuDiedError, StageError
-from harness.guest import BootPlan, accel, agent, vng
+from harness.boots import Boots
+from harness.guest import accel, agent
 from harness.guest.session import Session
 from harness.model import (
     Base,
@@ -49,7 +49,6 @@ from harness.suites.judge import judge
 from harness.watch import Watch
 
 _TOOLS = ("git", "make", "gcc", "flex", "bison", "bc", "qemu-system-x86_64", "vng")
-_REBOOTS = 2  # attempts to bring a guest back after a crash
 _DAY_S = 86400.0
 _RETRIES = 2  # of a test before which the guest was lost
 
@@ -78,7 +77,7 @@ class CellRun:
         self._stray: dict[str, list[Splat]] = {}
         self._base: Base | None = None
         self._kernels: dict[str, Kernel] = {}
-        self._accel = ""
+        self._boots: Boots | None = None
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
@@ -126,14 +125,13 @@ class CellRun:
             log=self._record.path / "menuconfig.log",
         )
 
-    @contextlib.contextmanager
-    def shell_command(self) -> Iterator[list[str]]:
+    def shell_command(self) -> AbstractContextManager[list[str]]:
         """The vng command for a shell in that guest, to be run within."""
         self._prepare()
         self._build_all()
         label = self._labels()[-1][0]
-        with self._boot_plan(label) as boot_plan:
-            yield vng.command_line(self._kernels[label], boot_plan, None)
+        assert self._boots is not None
+        return self._boots.shell_command(self._kernels[label], self._module_mounts.get(label, ()))
 
     def _prepare(self) -> list[Prepared]:
         """What costs little and finds most mistakes: the tree, the suites, the fragments."""
@@ -170,7 +168,14 @@ class CellRun:
         with self._stage("accel") as said:
             image = self._kernels[labels[-1][0]].image
             found = accel.choose(image, self._cell.accel)
-            self._accel = found.name
+            self._boots = Boots(
+                spec=self._cell.guest,
+                agent=self._agent,
+                accel=found.name,
+                mounts=(*self._mounts, *self._cell.mounts),
+                record=self._record,
+                watch=self._watch,
+            )
             said.append(f"{found.name}: {found.why}")
 
     def _suite_names(self) -> tuple[str, ...]:
@@ -276,57 +281,11 @@ class CellRun:
         with slot.take(self._base, self._kernels[label].tree) as taken:
             self._look(guest, taken.source)
 
-    @contextlib.contextmanager
-    def _boot(self, label: str) -> Iterator[tuple[Session, int]]:
+    def _boot(self, label: str) -> AbstractContextManager[tuple[Session, int]]:
+        assert self._boots is not None
+        mounts = self._module_mounts.get(label, ())
         again = bool(self._results.get(label))
-        for attempt in range(1, _REBOOTS + 1):
-            number, directory = self._record.new_boot()
-            with contextlib.ExitStack() as stack:
-                boot_plan = stack.enter_context(self._boot_plan(label))
-                try:
-                    guest = stack.enter_context(
-                        vng.boot(self._kernels[label], boot_plan, directory)
-                    )
-                except StageError as error:
-                    crashed = isinstance(error, QemuDiedError)
-                    if not again and (not crashed or attempt == _REBOOTS):
-                        raise
-                    if attempt == _REBOOTS:
-                        raise GuestLostError(
-                            f"no guest could be brought back: {error.message}",
-                            log=error.log,
-                            lines=error.lines,
-                        ) from None
-                    continue
-                yield guest, number
-                return
-
-    @contextlib.contextmanager
-    def _boot_plan(self, label: str) -> Iterator[BootPlan]:
-        with self._gdb_socket(label) as gdb:
-            yield BootPlan(
-                spec=self._cell.guest,
-                gdb=gdb,
-                mounts=(*self._mounts, *self._module_mounts.get(label, ()), *self._cell.mounts),
-                agent=self._agent.program,
-                calibration_us=self._agent.calibration_us,
-                accel=self._accel,
-            )
-
-    @contextlib.contextmanager
-    def _gdb_socket(self, label: str) -> Iterator[Path | None]:
-        """Where QEMU's gdb stub will listen; says so. Short, as socket paths must be."""
-        if not self._cell.guest.gdb:
-            yield None
-            return
-        path = cache.runs().parent / f"gdb-{self._record.path.name[-4:]}"
-        path.unlink(missing_ok=True)
-        vmlinux = self._kernels[label].vmlinux
-        self._watch.note(f"gdb {vmlinux} -ex 'target remote {path}'")
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+        return self._boots.boot(self._kernels[label], mounts, again=again)
 
     def _run_command(self, guest: Session, test: Test, label: str, boot: int) -> CommandResult:
         self._watch.started(test, label)
@@ -386,7 +345,7 @@ class CellRun:
             base=self._base.name if self._base else self._cell.tree,
             kernel_release=last.release if last else "",
             guest="vng",
-            accel=self._accel,
+            accel=self._boots.accel if self._boots else "",
             stages=tuple(self._stages),
             rows=table,
             splats=tuple(splat for one in known for splat in one.splats),

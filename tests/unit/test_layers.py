@@ -17,7 +17,8 @@ LAYERS = (
     ("guest.vng", "kernel", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),
-    ("pipeline", "report", "report.text", "report.table"),
+    ("boots", "report", "report.text", "report.table"),
+    ("pipeline",),
     ("terminal",),
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
