@@ -8,6 +8,7 @@ would wait for ever. The answer is kept per host and QEMU binary.
 
 import os
 import platform
+import re
 import select
 import time
 from dataclasses import dataclass
@@ -93,5 +94,7 @@ def _fault(image: Path) -> str:
                 break
     if b"Linux version" not in text:
         last = text.decode(errors="replace").strip().rpartition("\n")[2]
-        return f'QEMU ended with "{last.rpartition("/")[2][:60]}"' if last else "QEMU ended at once"
+        if place := re.search(r"\w+\.c:\d+", last):  # an assertion of its own
+            return f"QEMU died in {place[0]}"
+        return f'QEMU ended with "{last[:60]}"' if last else "QEMU ended at once"
     return ""
