@@ -140,13 +140,15 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
-    """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout."""
+    """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout;
+    `qemu`: more of its options, as a shell would split them."""
 
     cpus: int = 1
     memory_mib: int = 512
     cmdline: tuple[str, ...] = ()
     boot_timeout_s: float = 120.0
     gdb: bool = False
+    qemu: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

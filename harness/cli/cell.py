@@ -71,6 +71,13 @@ def add_guest(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--gdb", action="store_true", help="QEMU's gdb stub; says what to type; no timeouts"
     )
+    group.add_argument(
+        "--qemu",
+        action="append",
+        default=[],
+        metavar="OPTS",
+        help="more options for QEMU, as --qemu='-icount shift=0'",
+    )
     suite = group.add_argument(
         "--suite", action="append", default=[], metavar="NAME", help="area of guest-tests/"
     )
@@ -124,6 +131,7 @@ def _guest(arguments: argparse.Namespace) -> GuestSpec:
         memory_mib=arguments.memory,
         cmdline=tuple(arguments.append),
         gdb=arguments.gdb,
+        qemu=tuple(arguments.qemu),
     )
 
 

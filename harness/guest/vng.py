@@ -26,9 +26,6 @@ from harness.guest.session import PORT_ID, Session
 from harness.model import Kernel
 
 _ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
-# What differs between two guests of one shape, in a command line that is remembered.
-_IMAGE = Path("/harness/image")
-_SOCKETS = Path("/harness/sockets")
 
 
 def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[str]:
@@ -49,9 +46,9 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):
         argv += ["--append", word]
-    options = ""
+    options = "".join(f" {words}" for words in spec.qemu)
     if plan.gdb is not None:
-        options = f" -gdb unix:{plan.gdb},server=on,wait=off"
+        options += f" -gdb unix:{plan.gdb},server=on,wait=off"
         argv += ["--append", "nokaslr"]
     if sockets is None:
         argv += ["--append", f"harness_shell={_shell()}"]
@@ -99,27 +96,45 @@ def _composed(kernel: Kernel, plan: BootPlan, sockets: Path) -> list[str]:
     """QEMU's command line as vng composes it for that guest (`--dry-run`).
 
     It is remembered: vng's two Python programs take half a second to say the same thing again,
-    about any kernel. Where there is a virtiofsd vng has to run, as it starts that one, too.
+    about any kernel and any directories shown at the same places. Where there is a virtiofsd vng
+    has to run, as it starts that one, too.
     """
     if has_virtiofsd():
         return command_line(kernel, plan, sockets)
-    asked = command_line(kernel, plan, _SOCKETS)
+    own = {str(kernel.image): "@image@", str(sockets): "@sockets@"}
+    hosts = list(dict.fromkeys(mount.host for mount in plan.mounts))
+    own |= {f"path={host},": f"path=@mount{number}@," for number, host in enumerate(hosts)}
+    if plan.gdb is not None:
+        own[str(plan.gdb)] = "@gdb@"
+    asked = command_line(kernel, plan, sockets)
     stats = [Path(proc.find(tool)).resolve().stat() for tool in ("vng", "qemu-system-x86_64")]
-    words = [word for word in asked if word != str(kernel.image)]
-    key = cache.digest(words, [(stat.st_size, stat.st_mtime_ns) for stat in stats])
+    key = cache.digest(
+        [_swap(word, own) for word in asked if not word.startswith("--rodir=")],
+        [(mount.guest, hosts.index(mount.host)) for mount in plan.mounts],
+        [(stat.st_size, stat.st_mtime_ns) for stat in stats],
+    )
     memo = cache.root() / "toolchain" / key
     composed = cache.read_json(memo)
     if composed is None:
-        done = proc.run([*asked, "--dry-run"], cwd=Path("/"))
-        line = done.text.strip().rpartition("\n")[2]
-        if done.status or str(kernel.image) not in line:
-            lines = tuple((done.complaint or done.text).splitlines()[-5:])
-            raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
-        composed = line.replace(str(kernel.image), str(_IMAGE))
+        composed = [_swap(word, own) for word in _compose(asked)]
         cache.write_json(memo, composed)
-    ours = composed.replace(str(_IMAGE), str(kernel.image)).replace(str(_SOCKETS), str(sockets))
+    return [_swap(word, {theirs: ours for ours, theirs in own.items()}) for word in composed]
+
+
+def _swap(word: str, texts: dict[str, str]) -> str:
+    for old, new in texts.items():
+        word = word.replace(old, new)
+    return word
+
+
+def _compose(asked: list[str]) -> list[str]:
+    done = proc.run([*asked, "--dry-run"], cwd=Path("/"))
+    words = shlex.split(done.text.strip().rpartition("\n")[2])
+    if done.status or "-kernel" not in words:
+        lines = tuple((done.complaint or done.text).splitlines()[-5:])
+        raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
     # virtme-ng's init would tell the command's status there; ours does not.
-    return shlex.split(re.sub(r"path=[^ ,]*/virtme_ret\w+", "path=/dev/null", ours))
+    return [re.sub(r"path=[^,]*/virtme_ret\w+", "path=/dev/null", word) for word in words]
 
 
 def _check_image(image: Path) -> None:
