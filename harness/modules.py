@@ -38,7 +38,7 @@ def find_or_build(wanted: Modules, target: Target, build_log: Path) -> Path:
         for path in sorted(wanted.sources.rglob("*"))
         if path.is_file()
     ]
-    final = cache.root() / "modules" / cache.digest(target.kernel.key, content)
+    final = target.kernel.dir / "modules" / cache.digest(content)  # gone when the kernel goes
     if final.exists():
         return final
     with (

@@ -192,6 +192,7 @@ def load(directory: Path) -> Recorded:
             event = json.loads(line)
             events.setdefault(event["event"], []).append(event)
     unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
+    unknown["time"] = _stamped(directory.name)
     cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
     plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
     results = [_result(event) for event in events.get("result", ())]
@@ -217,14 +218,17 @@ def load(directory: Path) -> Recorded:
     return Recorded(
         run=run,
         argv=tuple(cell["argv"]),
-        started=_started(directory.name),
+        started=cell["time"],
         exit=finish.get("exit"),
     )
 
 
-def _started(name: str) -> str:
-    """The time that a run directory's name begins with, as ISO 8601 has it."""
-    stamp = datetime.datetime.strptime(name[:16], _STAMP).replace(tzinfo=datetime.UTC)
+def _stamped(name: str) -> str:
+    """The time that a run directory's name begins with, as ISO 8601 has it; empty for none."""
+    try:
+        stamp = datetime.datetime.strptime(name[:16], _STAMP).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return ""
     return stamp.isoformat(timespec="seconds")
 
 

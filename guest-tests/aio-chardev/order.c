@@ -13,8 +13,11 @@
 static void submit_three(aio_context_t ctx, struct iocb iocb[3])
 {
 	struct iocb *iocbs[] = { &iocb[0], &iocb[1], &iocb[2] };
+	int64_t began = now_ns();
 
 	ASSERT_EQ(io_submit(ctx, 3, iocbs), 3);
+	if (now_ns() - began > STEP / 2)
+		ktap_skip("io_submit() was held up for longer than the delays differ");
 }
 
 static void sooner_ones_overtake(void)

@@ -159,6 +159,10 @@ static inline void ktap_close_now(int fd)
 		if (ktap.deferred[i].fn == ktap_close &&
 		    ktap.deferred[i].arg == (uintptr_t)fd)
 			ktap.deferred[i].arg = (uintptr_t)-1;
+	while (ktap.nr_deferred &&
+	       ktap.deferred[ktap.nr_deferred - 1].fn == ktap_close &&
+	       ktap.deferred[ktap.nr_deferred - 1].arg == (uintptr_t)-1)
+		ktap.nr_deferred--;
 	close(fd);
 }
 

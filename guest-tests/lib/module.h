@@ -73,7 +73,10 @@ static inline void module_load(const char *name)
 		ktap_fail_errno("finit_module", err);
 		ktap_leave();
 	}
-	ktap_defer(module_unload_deferred, (uintptr_t)name);
+	/* Once will do for a case that loads it again and again. */
+	if (!ktap.nr_deferred ||
+	    ktap.deferred[ktap.nr_deferred - 1].fn != module_unload_deferred)
+		ktap_defer(module_unload_deferred, (uintptr_t)name);
 }
 
 /* A number that the module shows as its parameter. */

@@ -11,6 +11,8 @@ from harness.cli import parser
 from harness.errors import UsageError
 from harness.model import Cell, GuestSpec, Mount, Rounds, Series
 
+_TIMEOUT_MAX_S = 7 * 86400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -103,7 +105,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         llvm=bool(arguments.llvm),
         suites=tuple(getattr(arguments, "suite", ())),
         commands=tuple(getattr(arguments, "run_command", ())),
-        timeout_s=getattr(arguments, "timeout", None),
+        timeout_s=_timeout(getattr(arguments, "timeout", None)),
         env=tuple(_variable(text) for text in getattr(arguments, "env", ())),
         tests=tuple(getattr(arguments, "test", ())),
         guest=_guest(arguments),
@@ -118,7 +120,15 @@ def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise UsageError(f"--env {text}: expected NAME=VALUE")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError(f"--env {text!r} is not UTF-8")
     return name, value
+
+
+def _timeout(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds <= _TIMEOUT_MAX_S:
+        raise UsageError(f"--timeout {seconds}: expected seconds, {_TIMEOUT_MAX_S:.0f} at most")
+    return seconds
 
 
 def _guest(arguments: argparse.Namespace) -> GuestSpec:

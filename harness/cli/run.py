@@ -86,7 +86,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     bad += before.run.unfinished
     if not bad:
         raise UsageError(f"nothing failed in {before.run.directory.name}")
-    argv = text.without_options(before.argv, {"--test": 1, "--json": 0})
+    argv = text.without_options(before.argv, {"--test": 1, "--json": 0, "--keep": 0})
     asked = arguments.parser.parse_args(before.argv)
     if "-" in (asked.series or "").split(","):  # standard input, which has been read
         argv = text.without_options(argv, {"--series": 1})
@@ -225,7 +225,7 @@ def _watched(arguments: argparse.Namespace) -> list[Path]:
     if arguments.suite or not arguments.run_command:
         places.append(root / "guest-tests")
     places += [Path(line.split()[0]) for line in arguments.run_command if line.strip()]
-    if arguments.tree:
-        places.append(Path(arguments.tree))
+    if tree := arguments.tree or (not arguments.series and arguments.default_tree):
+        places.append(Path(tree))
     found = {place.resolve() for place in places if place.exists()}
     return sorted(one for one in found if not found & set(one.parents))

@@ -19,20 +19,29 @@ from pathlib import Path
 
 from harness import cache, proc
 from harness.console import Console
-from harness.errors import BootError
+from harness.errors import BootError, QemuDiedError
 from harness.guest import BootPlan, qmp
 from harness.guest.channel import PORT
 from harness.guest.session import PORT_ID, Session
 from harness.model import Kernel
 
 _ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
+_VNG_CONF = tuple(  # virtme-ng's defaults are in the first of these that there is
+    Path(place)
+    for place in (
+        "~/.config/virtme-ng/virtme-ng.conf",
+        "~/.virtme-ng.conf",
+        "/etc/virtme-ng.conf",
+    )
+)
 
 
 def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[str]:
     """The vng command that boots `kernel`; `sockets` is a directory for the agent's and QMP's,
     None for a shell on the terminal."""
     spec = plan.spec
-    argv = ["vng", "--run", str(kernel.image), "--user", "root"]
+    # Without the modules that the host may have for the same release: all is built in.
+    argv = ["vng", "--run", str(kernel.image), "--user", "root", "--skip-modules"]
     argv += ["--cpus", str(spec.cpus), "--memory", f"{spec.memory_mib}M"]
     if plan.accel == "tcg":
         argv.append("--disable-kvm")
@@ -107,11 +116,12 @@ def _composed(kernel: Kernel, plan: BootPlan, sockets: Path) -> list[str]:
     if plan.gdb is not None:
         own[str(plan.gdb)] = "@gdb@"
     asked = command_line(kernel, plan, sockets)
-    stats = [Path(proc.find(tool)).resolve().stat() for tool in ("vng", "qemu-system-x86_64")]
+    tools = [Path(proc.find(tool)).resolve() for tool in ("vng", "qemu-system-x86_64")]
     key = cache.digest(
         [_swap(word, own) for word in asked if not word.startswith("--rodir=")],
         [(mount.guest, hosts.index(mount.host)) for mount in plan.mounts],
-        [(stat.st_size, stat.st_mtime_ns) for stat in stats],
+        [_stamp(path) for path in (*tools, *(place.expanduser() for place in _VNG_CONF))],
+        os.access("/dev/kvm", os.R_OK | os.W_OK),
     )
     memo = cache.root() / "toolchain" / key
     composed = cache.read_json(memo)
@@ -119,6 +129,15 @@ def _composed(kernel: Kernel, plan: BootPlan, sockets: Path) -> list[str]:
         composed = [_swap(word, own) for word in _compose(asked)]
         cache.write_json(memo, composed)
     return [_swap(word, {theirs: ours for ours, theirs in own.items()}) for word in composed]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes with a file's content; None where there is no file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _swap(word: str, texts: dict[str, str]) -> str:
@@ -130,7 +149,8 @@ def _swap(word: str, texts: dict[str, str]) -> str:
 def _compose(asked: list[str]) -> list[str]:
     done = proc.run([*asked, "--dry-run"], cwd=Path("/"))
     words = shlex.split(done.text.strip().rpartition("\n")[2])
-    if done.status or "-kernel" not in words:
+    # A descriptor beyond the standard ones would be vng's own.
+    if done.status or "-kernel" not in words or re.search(r"/proc/self/fd/[3-9]", done.text):
         lines = tuple((done.complaint or done.text).splitlines()[-5:])
         raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
     # virtme-ng's init would tell the command's status there; ours does not.
@@ -185,7 +205,8 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[Session]:
         for name in ("qmp", "agent"):
             sock = _connect(sockets / name, console, deadline)
             if sock is None:
-                raise BootError("QEMU did not start under virtme-ng", log=log, lines=console.tail())
+                kind = QemuDiedError if console.ended else BootError
+                raise kind("QEMU did not start", log=log, lines=console.tail())
             pair.append(stack.enter_context(sock))
         pair[0].sendall(qmp.CAPABILITIES)
         shutil.rmtree(sockets)

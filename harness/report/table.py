@@ -3,26 +3,35 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.model import Outcome, Run
+from harness.errors import UsageError
+from harness.model import Result, Run
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """A row for each test, in the order of the runs; a column for each kernel they ran on, the
-    unpatched base before the series. Runs on the same kernel share its column, the later one
-    counting."""
-    kernels: dict[str, dict[str, Outcome]] = {}
+    """A row for each test, in the order of the runs; a column for each base, and for each series
+    on it, which runs with other suites share. UsageError where two of them contradict each other:
+    their kernels, or their guests, were not the same.
+    """
+    kernels: dict[str, dict[str, str]] = {}
     for run in runs:
-        for row in run.rows:
-            if row.base is not None:
-                kernels.setdefault(run.base, {})[row.result.test] = row.base.outcome
         tip = run.base if run.series == "base" else f"{run.base} + {run.series}"
-        for row in run.rows:
-            kernels.setdefault(tip, {})[row.result.test] = row.result.outcome
+        before = [row.base for row in run.rows if row.base is not None]
+        _enter(kernels, run.base, before)
+        _enter(kernels, tip, [row.result for row in run.rows])
     tests = dict.fromkeys(test for outcomes in kernels.values() for test in outcomes)
     lines = [["test", *kernels], ["---"] * (1 + len(kernels))]
-    for test in tests:
-        lines.append([test, *(str(known.get(test, "-")) for known in kernels.values())])
+    lines += [[test, *(known.get(test, "-") for known in kernels.values())] for test in tests]
     return "".join(f"| {' | '.join(line)} |\n" for line in _aligned(lines))
+
+
+def _enter(kernels: dict[str, dict[str, str]], kernel: str, results: Sequence[Result]) -> None:
+    for result in results:
+        known = kernels.setdefault(kernel, {})
+        outcome = str(result.outcome)
+        if known.setdefault(result.test, outcome) != outcome:
+            raise UsageError(
+                f"{result.test} on {kernel}: {known[result.test]} in one run, {outcome} in another"
+            )
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> Iterable[list[str]]:

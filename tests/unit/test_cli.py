@@ -117,7 +117,16 @@ def test_a_default_tree_does_not_move_a_series_with_bases(
 
 
 @pytest.mark.parametrize(
-    "argv", [("run", "--tes", "x"), ("run", "--keep", "--json"), ("show", "--js")]
+    "argv",
+    [
+        ("run", "--tes", "x"),
+        ("run", "--keep", "--json"),
+        ("show", "--js"),
+        ("run", "--timeout", "0"),
+        ("run", "--timeout", "nan"),
+        ("run", "--env", "A"),
+        ("run", "--env", "A=\udcff"),
+    ],
 )
 def test_what_would_mean_something_else_is_refused(
     project: Path, argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]

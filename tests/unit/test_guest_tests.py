@@ -74,7 +74,7 @@ def test_modules_are_found_where_the_tests_start(root: Path, tmp_path: Path) -> 
     assert prepared.modules.name == "guest-tests/area/test_modules"
     assert prepared.modules.sources == area / "test_modules"
     assert prepared.modules.places == ("/run/harness/tests/area/test_modules",)
-    # The guest mounts it there, over a file system that is read-only.
+    # The guest mounts it there.
     assert (prepared.mounts[0].host / "test_modules").is_dir()
 
 

@@ -131,6 +131,11 @@ def test_a_run_killed_before_its_first_line_is_read_back(tmp_path: Path) -> None
     assert read.started[:4].isdigit() and read.argv == ()
 
 
+def test_a_renamed_run_is_read_back(tmp_path: Path) -> None:
+    path = write_run(tmp_path, finished=True).rename(tmp_path / "baseline")
+    assert load(path).started[:4].isdigit()
+
+
 def test_a_run_is_found_by_its_end_and_the_newest_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

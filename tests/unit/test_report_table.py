@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from pathlib import Path
 
+import pytest
+
+from harness.errors import UsageError
 from harness.model import Outcome, Result, Row, Run
 from harness.report.table import markdown
 
@@ -37,3 +40,9 @@ def test_each_kernel_has_a_column() -> None:
         "| s/two   | pass  | pass     | -       |\n"
         "| s/three | -     | skip     | -       |\n"
     )
+
+
+def test_runs_that_contradict_each_other_are_refused() -> None:
+    runs = [run("6.12", "a", one=(None, outcome)) for outcome in (Outcome.FAIL, Outcome.PASS)]
+    with pytest.raises(UsageError, match=r"s/one on 6.12 \+ a: fail in one run, pass in another"):
+        markdown(runs)
