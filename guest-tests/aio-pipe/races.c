@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Data comes while reads are submitted, cancelled, destroyed or die with their
+ * process, and room comes while writes are: no byte is lost, none comes twice, and
+ * every request completes once.
+ *
+ * A request that is woken while it is being submitted, or by a second wake-up
+ * while the kernel tries it, has nobody to remind it later.
+ */
+#include "child.h"
+#include "parked.h"
+#include "race.h"
+
+#define RECORD	8
+
+static char buf[AIO_BATCH][64], big[200000], sink[65536];
+
+struct scene {
+	aio_context_t ctx;
+	struct iocb iocb[AIO_BATCH], *iocbs[AIO_BATCH];
+	struct io_event events[AIO_BATCH];
+	int fds[2];
+};
+
+static struct scene scene;
+
+static void scene_begin(void (*make)(int fds[2]))
+{
+	int i;
+
+	make(scene.fds);
+	scene.ctx = aio_setup(AIO_BATCH);
+	for (i = 0; i < AIO_BATCH; i++) {
+		aio_prep_rw(&scene.iocb[i], IOCB_CMD_PREAD, scene.fds[0], buf[i],
+			    RECORD, 0);
+		scene.iocbs[i] = &scene.iocb[i];
+	}
+}
+
+static void make_stream(int fds[2])
+{
+	make_blocking_socketpair(SOCK_STREAM, fds);
+}
+
+static void make_datagrams(int fds[2])
+{
+	make_blocking_socketpair(SOCK_DGRAM, fds);
+}
+
+static void make_tcp(int fds[2])
+{
+	make_loopback_pair(SOCK_STREAM, fds);
+}
+
+/* Bytes that the requests have read, each of which has one event. */
+static long collect(void)
+{
+	long sum = 0;
+	int i, got;
+
+	KTAP_HERE("io_getevents");
+	got = aio_wait(scene.ctx, AIO_BATCH, AIO_BATCH, scene.events,
+		       AIO_EVENT_TIMEOUT_MS);
+	if (got != AIO_BATCH)
+		ktap_fail("%d of %d events came", got, AIO_BATCH);
+	for (i = 0; i < got; i++) {
+		if ((long)scene.events[i].res > 0)
+			sum += scene.events[i].res;
+		else
+			EXPECT_EQ((long)scene.events[i].res, -ECANCELED);
+	}
+	EXPECT_EQ(aio_pending_events(scene.ctx), 0);
+	return sum;
+}
+
+static void write_records(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < AIO_BATCH; i++)
+		put(scene.fds[1]);
+}
+
+static bool round_ok(struct stress *stress)
+{
+	if (ktap.case_failed)
+		ktap_note("in round %u", stress->round);
+	return !ktap.case_failed;
+}
+
+/* The first submission shows whether io_submit() blocks. */
+static void submit_one_and_serve_it(void)
+{
+	submit(scene.ctx, scene.iocbs[0]);
+	put(scene.fds[1]);
+	EXPECT_EQ(aio_event(scene.ctx, scene.iocbs[0]), RECORD);
+}
+
+static void data_comes_while_submitting(void (*make)(int fds[2]))
+{
+	struct stress stress;
+	struct racer *racer;
+
+	scene_begin(make);
+	submit_one_and_serve_it();
+	racer = racer_start(write_records, NULL);
+	stress = stress_begin(200);
+	while (stress_goes_on(&stress)) {
+		racer_go(racer, stress_delay_ns(&stress, 200000));
+		KTAP_HERE("io_submit");
+		ASSERT_EQ(io_submit(scene.ctx, AIO_BATCH, scene.iocbs), AIO_BATCH);
+		racer_wait(racer);
+		EXPECT_EQ(collect(), AIO_BATCH * RECORD);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
+static void pipe_submit(void)
+{
+	data_comes_while_submitting(make_blocking_pipe);
+}
+
+static void stream_submit(void)
+{
+	data_comes_while_submitting(make_stream);
+}
+
+static void datagram_submit(void)
+{
+	data_comes_while_submitting(make_datagrams);
+}
+
+static void tcp_submit(void)
+{
+	data_comes_while_submitting(make_tcp);
+}
+
+static long left_in(int fd)
+{
+	long sum = 0, got;
+
+	set_nonblock(fd, true);
+	while ((got = read(fd, sink, sizeof(sink))) > 0)
+		sum += got;
+	set_nonblock(fd, false);
+	return sum;
+}
+
+static void data_comes_while_cancelling(void (*make)(int fds[2]))
+{
+	struct stress stress;
+	struct racer *racer;
+	int i, err;
+
+	scene_begin(make);
+	submit_one_and_serve_it();
+	racer = racer_start(write_records, NULL);
+	stress = stress_begin(200);
+	while (stress_goes_on(&stress)) {
+		ASSERT_EQ(io_submit(scene.ctx, AIO_BATCH, scene.iocbs), AIO_BATCH);
+		racer_go(racer, stress_delay_ns(&stress, 100000));
+		for (i = 0; i < AIO_BATCH; i++) {
+			err = aio_cancel_iocb(scene.ctx, scene.iocbs[i]);
+			EXPECT(err == -EINPROGRESS || err == -EINVAL);
+		}
+		racer_wait(racer);
+		EXPECT_EQ(collect() + left_in(scene.fds[0]), AIO_BATCH * RECORD);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
+static void pipe_cancel(void)
+{
+	data_comes_while_cancelling(make_blocking_pipe);
+}
+
+static void stream_cancel(void)
+{
+	data_comes_while_cancelling(make_stream);
+}
+
+/* io_destroy() waits for grace periods: some 10 ms a round. */
+static void data_comes_while_destroying(void)
+{
+	struct stress stress;
+	struct racer *racer;
+	char was[AIO_BATCH][64];
+
+	scene_begin(make_blocking_pipe);
+	submit_one_and_serve_it();
+	racer = racer_start(write_records, NULL);
+	stress = stress_begin(20);
+	while (stress_goes_on(&stress)) {
+		aio_context_t ctx = 0;
+
+		ASSERT_OK(io_setup(AIO_BATCH, &ctx));
+		memset(buf, 'x', sizeof(buf));
+		ASSERT_EQ(io_submit(ctx, AIO_BATCH, scene.iocbs), AIO_BATCH);
+		racer_go(racer, stress_delay_ns(&stress, 100000));
+		ASSERT_OK(io_destroy(ctx));
+		memcpy(was, buf, sizeof(was));
+		racer_wait(racer);
+		let_retries_run();
+		EXPECT(!memcmp(was, buf, sizeof(was)));
+		drain_all(scene.fds[0]);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
+static void submit_and_end(void *arg)
+{
+	aio_context_t ctx = aio_setup(AIO_BATCH);
+
+	ASSERT_EQ(io_submit(ctx, AIO_BATCH, scene.iocbs), AIO_BATCH);
+	if (arg)
+		kill(getpid(), SIGKILL);
+}
+
+static void data_comes_while_exiting(void)
+{
+	struct stress stress;
+	struct racer *racer;
+
+	scene_begin(make_blocking_pipe);
+	submit_one_and_serve_it();
+	racer = racer_start(write_records, NULL);
+	stress = stress_begin(50);
+	while (stress_goes_on(&stress)) {
+		bool killed = stress.round % 2;
+
+		/* fork() and what follows take 100 us and up. */
+		racer_go(racer, stress_delay_ns(&stress, 2000000));
+		EXPECT_EQ(in_child(submit_and_end, killed ? &scene : NULL),
+			  killed ? SIGKILL : 0);
+		racer_wait(racer);
+		drain_all(scene.fds[0]);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
+static void read_everything(void *arg)
+{
+	size_t left = 4 * sizeof(big);
+
+	(void)arg;
+	while (left) {
+		ssize_t got = read(scene.fds[0], sink, 1 + left % sizeof(sink));
+
+		if (got <= 0)
+			return;
+		left -= got;
+	}
+}
+
+/* Four large writes at a time against a reader of odd sizes. */
+static void room_comes_while_writing(void (*make)(int fds[2]))
+{
+	struct stress stress;
+	struct racer *racer;
+	int i;
+
+	scene_begin(make);
+	for (i = 0; i < 4; i++)
+		aio_prep_rw(&scene.iocb[i], IOCB_CMD_PWRITE, scene.fds[1], big,
+			    sizeof(big), 0);
+	submit(scene.ctx, scene.iocbs[0]);
+	read_all(scene.fds[0], big, sizeof(big));
+	EXPECT_EQ(aio_event(scene.ctx, scene.iocbs[0]), sizeof(big));
+
+	racer = racer_start(read_everything, NULL);
+	stress = stress_begin(30);
+	while (stress_goes_on(&stress)) {
+		racer_go(racer, stress_delay_ns(&stress, 200000));
+		ASSERT_EQ(io_submit(scene.ctx, 4, scene.iocbs), 4);
+		KTAP_HERE("io_getevents");
+		EXPECT_EQ(aio_wait(scene.ctx, 4, 4, scene.events,
+				   AIO_EVENT_TIMEOUT_MS), 4);
+		for (i = 0; i < 4; i++)
+			EXPECT_EQ(scene.events[i].res, sizeof(big));
+		if (!round_ok(&stress))
+			_exit(KTAP_EXIT_FAIL);	/* the reader would wait */
+		racer_wait(racer);
+	}
+}
+
+static void pipe_room(void)
+{
+	room_comes_while_writing(make_blocking_pipe);
+}
+
+static void stream_room(void)
+{
+	room_comes_while_writing(make_stream);
+}
+
+static void tcp_room(void)
+{
+	room_comes_while_writing(make_tcp);
+}
+
+static const struct ktap_case cases[] = {
+	KTAP_CASE(pipe_submit),
+	KTAP_CASE(stream_submit),
+	KTAP_CASE(datagram_submit),
+	KTAP_CASE(tcp_submit),
+	KTAP_CASE(pipe_cancel),
+	KTAP_CASE(stream_cancel),
+	KTAP_CASE(data_comes_while_destroying),
+	KTAP_CASE(data_comes_while_exiting),
+	KTAP_CASE(pipe_room),
+	KTAP_CASE(stream_room),
+	KTAP_CASE(tcp_room),
+};
+
+KTAP_MAIN(cases)
