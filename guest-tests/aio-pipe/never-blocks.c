@@ -5,6 +5,8 @@
  *
  * A stock kernel blocks in io_submit().
  */
+#include <sys/timerfd.h>
+#include <sys/un.h>
 #include "parked.h"
 
 static char buf[64], got[64];
@@ -89,13 +91,26 @@ static void unix_dgram_read(void)
 	read_waits_for_put(fds[0], fds[1]);
 }
 
-/* Full is the queue of the peer, and its room is what wakes us. */
 static void unix_dgram_write(void)
 {
 	int fds[2];
 
 	make_blocking_socketpair(SOCK_DGRAM, fds);
 	write_waits_for_room(fds[0], fds[1]);
+}
+
+/* Full is the queue of the peer, who is not connected back: it wakes us then. */
+static void unix_dgram_write_to_a_full_peer(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int server, client;
+
+	server = keep_fd(ASSERT_OK(socket(AF_UNIX, SOCK_DGRAM, 0)));
+	client = keep_fd(ASSERT_OK(socket(AF_UNIX, SOCK_DGRAM, 0)));
+	snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "aio-pipe-%d", getpid());
+	ASSERT_OK(bind(server, (struct sockaddr *)&addr, sizeof(addr)));
+	ASSERT_OK(connect(client, (struct sockaddr *)&addr, sizeof(addr)));
+	write_waits_for_room(client, server);
 }
 
 static void unix_seqpacket_write(void)
@@ -136,6 +151,21 @@ static void eventfd_counts(void)
 
 	set_nonblock(fd, false);
 	read_waits_for_put(fd, fd);
+}
+
+static void timerfd_expires(void)
+{
+	struct itimerspec when = { .it_value.tv_nsec = 50000000 };
+	aio_context_t ctx = aio_setup(1);
+	struct iocb iocb;
+	int fd;
+
+	fd = keep_fd(ASSERT_OK(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)));
+	submit_read(ctx, &iocb, fd, buf, 8);
+	EXPECT_WAITS(ctx);
+	ASSERT_OK(timerfd_settime(fd, 0, &when, NULL));
+	EXPECT_EQ(aio_event(ctx, &iocb), 8);
+	EXPECT_EQ(buf[0], 1);
 }
 
 static void vectors(void)
@@ -191,11 +221,13 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(unix_stream_write),
 	KTAP_CASE(unix_dgram_read),
 	KTAP_CASE(unix_dgram_write),
+	KTAP_CASE(unix_dgram_write_to_a_full_peer),
 	KTAP_CASE(unix_seqpacket_write),
 	KTAP_CASE(tcp_read),
 	KTAP_CASE(tcp_write),
 	KTAP_CASE(udp_read),
 	KTAP_CASE(eventfd_counts),
+	KTAP_CASE(timerfd_expires),
 	KTAP_CASE(vectors),
 	KTAP_CASE(result_eventfd),
 };

@@ -50,8 +50,8 @@ static inline timer_t blocked_timer(void)
 static inline void submit_nr_here(aio_context_t ctx, int nr, struct iocb **iocbs)
 {
 	const char *file = ktap.file;
-	timer_t timer = blocked_timer();
 	int line = ktap.line;
+	timer_t timer = blocked_timer();
 	int ret, err;
 
 	ret = io_submit(ctx, nr, iocbs);
