@@ -146,6 +146,74 @@ static void tcp_submit(void)
 	data_comes_while_submitting(make_tcp);
 }
 
+static void write_record(void *arg)
+{
+	(void)arg;
+	put(scene.fds[1]);
+}
+
+/* One wake-up for one request: if it gets lost there is no other. */
+static void only_record_comes_while_submitting(void)
+{
+	int64_t span_ns = 100000;
+	struct stress stress;
+	struct racer *racer;
+
+	scene_begin(make_blocking_pipe);
+	submit_one_and_serve_it();
+	racer = racer_start(write_record, NULL);
+	stress = stress_begin(400);
+	while (goes_on(&stress)) {
+		int64_t took;
+
+		racer_go(racer, stress_delay_ns(&stress, span_ns));
+		took = now_ns();
+		ASSERT_EQ(io_submit(scene.ctx, 1, scene.iocbs), 1);
+		took = now_ns() - took;
+		if (took < 8 * span_ns)
+			span_ns = (span_ns * 7 + took) / 8;
+		racer_wait(racer);
+		EXPECT_EQ(aio_event(scene.ctx, scene.iocbs[0]), RECORD);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
+/* Shutting the other direction wakes, and there is no room; then there is. */
+static void wake_in_vain_and_drain(void *arg)
+{
+	int64_t until = now_ns() + *(int64_t *)arg;
+
+	shutdown(scene.fds[0], SHUT_WR);
+	while (now_ns() < until)
+		;
+	while (recv(scene.fds[0], sink, sizeof(sink), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void room_comes_while_trying_in_vain(void)
+{
+	static int64_t delay_ns;
+	struct stress stress;
+	struct racer *racer;
+
+	scene_begin(make_stream);
+	aio_prep_rw(scene.iocbs[0], IOCB_CMD_PWRITE, scene.fds[1], big, RECORD, 0);
+	racer = racer_start(wake_in_vain_and_drain, &delay_ns);
+	stress = stress_begin(100);
+	while (goes_on(&stress)) {
+		fill_up(scene.fds[1]);
+		submit(scene.ctx, scene.iocbs[0]);
+		delay_ns = stress_delay_ns(&stress, 200000);
+		racer_go(racer, 0);
+		racer_wait(racer);
+		EXPECT_EQ(aio_event(scene.ctx, scene.iocbs[0]), RECORD);
+		if (!round_ok(&stress))
+			return;
+		drain_all(scene.fds[0]);
+	}
+}
+
 static long left_in(int fd)
 {
 	long sum = 0, got;
@@ -252,6 +320,53 @@ static void data_comes_while_exiting(void)
 	}
 }
 
+static void write_much(void *arg)
+{
+	(void)arg;
+	if (write(scene.fds[1], big, sizeof(big)) < 0)
+		_exit(KTAP_EXIT_FAIL);
+}
+
+static void read_much_and_end(void *arg)
+{
+	static char fresh[sizeof(big)];	/* each page of it faults */
+	aio_context_t ctx = aio_setup(1);
+	struct iocb iocb, *iocbs = &iocb;
+	int64_t until;
+
+	aio_prep_rw(&iocb, IOCB_CMD_PREAD, scene.fds[0], fresh, sizeof(fresh), 0);
+	ASSERT_EQ(io_submit(ctx, 1, &iocbs), 1);
+	write_much(NULL);
+	until = now_ns() + *(int64_t *)arg;
+	while (now_ns() < until)
+		;
+}
+
+/*
+ * The process ends while the kernel copies for it, which then has the last
+ * reference to its memory; and it must let go of the file all the same.
+ */
+static void process_ends_while_data_is_copied(void)
+{
+	struct stress stress;
+	int64_t delay_ns;
+
+	scene_begin(make_blocking_pipe);
+	submit_one_and_serve_it();
+	stress = stress_begin(30);
+	while (goes_on(&stress)) {
+		make_blocking_pipe(scene.fds);
+		ASSERT_OK(fcntl(scene.fds[1], F_SETPIPE_SZ, 1 << 20));
+		delay_ns = stress_delay_ns(&stress, 1000000);
+		EXPECT_EQ(in_child(read_much_and_end, &delay_ns), 0);
+		ktap_close_now(scene.fds[0]);
+		EXPECT(ready_ms(scene.fds[1], POLLERR, AIO_EVENT_TIMEOUT_MS) & POLLERR);
+		ktap_close_now(scene.fds[1]);
+		if (!round_ok(&stress))
+			return;
+	}
+}
+
 static void read_everything(void *arg)
 {
 	size_t left = 4 * sizeof(big);
@@ -317,10 +432,13 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(stream_submit),
 	KTAP_CASE(datagram_submit),
 	KTAP_CASE(tcp_submit),
+	KTAP_CASE(only_record_comes_while_submitting),
+	KTAP_CASE(room_comes_while_trying_in_vain),
 	KTAP_CASE(pipe_cancel),
 	KTAP_CASE(stream_cancel),
 	KTAP_CASE(data_comes_while_destroying),
 	KTAP_CASE(data_comes_while_exiting),
+	KTAP_CASE(process_ends_while_data_is_copied),
 	KTAP_CASE(pipe_room),
 	KTAP_CASE(stream_room),
 	KTAP_CASE(tcp_room),
