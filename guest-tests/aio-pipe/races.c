@@ -114,7 +114,7 @@ static void data_comes_while_submitting(void (*make)(int fds[2]))
 	scene_begin(make);
 	submit_one_and_serve_it();
 	racer = racer_start(write_records, NULL);
-	stress = stress_begin(100);
+	stress = stress_begin(600);
 	while (goes_on(&stress)) {
 		racer_go(racer, stress_delay_ns(&stress, 200000));
 		KTAP_HERE("io_submit");
@@ -162,7 +162,7 @@ static void only_record_comes_while_submitting(void)
 	scene_begin(make_blocking_pipe);
 	submit_one_and_serve_it();
 	racer = racer_start(write_record, NULL);
-	stress = stress_begin(400);
+	stress = stress_begin(2000);
 	while (goes_on(&stress)) {
 		int64_t took;
 
