@@ -24,18 +24,20 @@ def check(root: Path, name: str) -> list[Finding]:
     sign-off apart: whoever submits adds their own)."""
     findings = []
     for base_name in series.load(root, name).bases:
-        stack = series.load(root, name, base_name)
+        own = series.load(root, name, base_name)
+        stack = series.stack(tuple(series.with_below(root, [own], base_name)))
         base = tree.resolve(base_name)
         try:
             applied = apply.apply(base, stack)
         except HarnessError as error:
             findings.append(Finding(good=False, what=error.message, lines=error.lines))
             continue
-        count = len(stack.patches)
-        findings.append(Finding(good=True, what=f"{count} patches apply to {base_name}"))
+        count = len(own.patches)
+        below = f" after {', '.join(own.after)}" if own.after else ""
+        findings.append(Finding(good=True, what=f"{count} patches apply to {base_name}{below}"))
         with slot.take(base, applied) as taken:
             script = str(taken.source / "scripts/checkpatch.pl")
-            for patch in stack.patches:
+            for patch in own.patches:
                 done = proc.run(
                     ["perl", script, "--strict", "--no-signoff", "--terse", "--no-summary", "-"],
                     cwd=taken.source,

@@ -139,6 +139,7 @@ def write(wanted: Series, directory: Path) -> None:
         "title": wanted.title,
         "thread": wanted.thread,
         "base-commit": wanted.base_commit,
+        "after": list(wanted.after),
         "bases": list(wanted.bases),
         "kconfigs": list(wanted.kconfigs),
         "suites": list(wanted.suites),

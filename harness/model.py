@@ -55,7 +55,8 @@ class Patch:
 class Series:
     """An ordered stack of patches and what is known about it.
 
-    `bases` are tree names, the first one the default. `fails_on_base` maps a test's name to a
+    `after` names series that go below this one. `bases` are tree names, the first one the
+    default. `fails_on_base` maps a test's name to a
     text that its failure on the unpatched base must hold. `base_commit` is the commit that the
     patches were made on, where they say so; `note` what was left out when they were picked.
     """
@@ -64,6 +65,7 @@ class Series:
     title: str = ""
     thread: str = ""
     patches: tuple[Patch, ...] = ()
+    after: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     kconfigs: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()

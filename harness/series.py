@@ -7,7 +7,7 @@ import gzip
 import itertools
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from harness import diff, yamlfile
 from harness.errors import UsageError
 from harness.model import Patch, Series
 
-_KEYS = {"title", "thread", "base-commit", "bases", "kconfigs", "suites", "fails-on-base"}
+_KEYS = {"title", "thread", "base-commit", "after", "bases"}
+_KEYS |= {"kconfigs", "suites", "fails-on-base"}
 _PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 
 
@@ -56,6 +57,7 @@ def read(directory: Path, base: str | None = None) -> Series:
         title=str(about.get("title", "")),
         thread=str(about.get("thread", "")),
         patches=patches,
+        after=_strings(about, "after", yaml_path),
         bases=bases,
         kconfigs=_strings(about, "kconfigs", yaml_path),
         suites=_strings(about, "suites", yaml_path),
@@ -67,6 +69,24 @@ def read(directory: Path, base: str | None = None) -> Series:
 def base_commit(patches: tuple[Patch, ...]) -> str:
     """What the first `base-commit:` trailer in the patches says, or empty."""
     return next(filter(None, (diff.base_commit(patch.data) for patch in patches)), "")
+
+
+def with_below(root: Path, parts: Sequence[Series], base: str | None = None) -> list[Series]:
+    """The series with those of `root` before them that they go after, each once."""
+    found: list[Series] = []
+
+    def add(part: Series, above: tuple[str, ...]) -> None:
+        for name in part.after:
+            if name in (*above, part.name):
+                circle = " after ".join((*above, part.name, name))
+                raise UsageError(f"series {name} goes after itself: {circle}")
+            if all(name != one.name for one in (*found, *parts)):
+                add(load(root, name, base), (*above, part.name))
+        found.append(part)
+
+    for part in parts:
+        add(part, ())
+    return found
 
 
 def stack(parts: tuple[Series, ...]) -> Series:

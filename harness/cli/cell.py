@@ -171,11 +171,12 @@ def _source(arguments: argparse.Namespace) -> Source:
             raise UsageError("--range wants --tree: the checkout whose commits these are")
         made, commit = intake.from_range(place, arguments.range)
         parts.append(made)
+    line = tree.line(place) if place else None
     for spec in (arguments.series or "").split(","):
         if spec:
             version = arguments.patch_version
-            line = tree.line(place) if place else None
             parts.append(intake.load(project.root(), spec, tree=line, version=version))
+    parts = series.with_below(project.root(), parts, line)
     notes = [part.note for part in parts if part.note]
     if place is not None:
         if not parts:

@@ -54,6 +54,8 @@ def _series_show(arguments: argparse.Namespace) -> int:
     one = series.load(project.root(), arguments.name)
     print(f"{one.name}: {one.title}")
     print(f"thread:   {one.thread}")
+    if one.after:
+        print(f"after:    {', '.join(one.after)}")
     print(f"bases:    {', '.join(one.bases)}")
     print(f"suites:   {', '.join(one.suites)}")
     for patch in one.patches:
@@ -84,7 +86,8 @@ def _check_build(root: Path, name: str) -> int:
 
     watch = screen.watch()
     for base in series.load(root, name).bases:
-        wanted = Cell(stack=series.load(root, name, base), tree=base)
+        below = series.with_below(root, [series.load(root, name, base)], base)
+        wanted = Cell(stack=series.stack(tuple(below)), tree=base)
         with cell.open_record(wanted, cache.runs("boots")) as record:
             built = CellRun(wanted, root, record, watch).build_only()
         print(f"ok  {name} builds on {base}: {built.release}")

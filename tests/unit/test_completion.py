@@ -34,7 +34,7 @@ def test_bash_completes_commands_options_and_names(bash: pexpect.spawn) -> None:
     for typed, completed in (
         ("harness wat\t", "harness watch "),
         ("harness run --until\t", "harness run --until-fail "),
-        ("harness run --series aio-p\t", "harness run --series aio-poll "),
+        ("harness run --series aio-po\t", "harness run --series aio-poll "),
         ("harness boot --suite aio-po\t", "harness boot --suite aio-poll "),
     ):
         bash.send(typed)

@@ -48,6 +48,22 @@ def test_a_test_may_fail_on_some_bases_only(tmp_path: Path) -> None:
         series.load(tmp_path, "wrong")
 
 
+def test_what_a_series_goes_after_is_put_below_it(tmp_path: Path) -> None:
+    for name, after in (("a", "[]"), ("b", "[a]"), ("c", "[a, b]"), ("x", "[y]"), ("y", "[x]")):
+        write(tmp_path, name, yaml=f"title: x\nafter: {after}\n")
+
+    def below(*names: str) -> list[str]:
+        parts = [series.load(tmp_path, name) for name in names]
+        return [part.name for part in series.with_below(tmp_path, parts)]
+
+    assert below("a") == ["a"]
+    assert below("c") == ["a", "b", "c"]
+    assert below("b", "c") == ["a", "b", "c"]
+    assert below("a", "b") == ["a", "b"]
+    with pytest.raises(UsageError, match="series x goes after itself: x after y after x"):
+        below("x")
+
+
 def test_an_unknown_series_is_named_with_a_close_one(tmp_path: Path) -> None:
     write(tmp_path, "aio-poll")
     with pytest.raises(UsageError, match="no series named aio-pol ") as caught:
