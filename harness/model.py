@@ -55,10 +55,10 @@ class Patch:
 class Series:
     """An ordered stack of patches and what is known about it.
 
-    `after` names series that go below this one. `bases` are tree names, the first one the
-    default. `fails_on_base` maps a test's name to a
-    text that its failure on the unpatched base must hold. `base_commit` is the commit that the
-    patches were made on, where they say so; `note` what was left out when they were picked.
+    `after` names series that go below this one. `bases` are tree names, the first one the default.
+    `fails_on_base` maps a test (suite/test) to a text that its failure on the unpatched base must
+    hold. `base_commit` is the commit that the patches were made on, where they say so; `note` what
+    was left out when they were picked.
     """
 
     name: str

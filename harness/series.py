@@ -162,16 +162,22 @@ def _expectations(about: dict[str, Any], path: Path, base: str | None) -> dict[s
         raise UsageError(f"{path}:{line}: fails-on-base must map a test to a text of its failure")
     found = {}
     for test, text in value.items():
+        names = _full_names(str(test), about.get("suites") or ())
         if not isinstance(text, dict):
-            found[str(test)] = str(text or "")
+            found |= dict.fromkeys(names, str(text or ""))
         elif strange := [key for key in text if key not in about.get("bases", ())]:
             line = yamlfile.line_of(path, "fails-on-base")
             raise UsageError(
                 f"{path}:{line}: fails-on-base: {test}: {strange[0]} is none of the bases"
             )
         elif base in text:
-            found[str(test)] = str(text[base])
+            found |= dict.fromkeys(names, str(text[base]))
     return found
+
+
+def _full_names(test: str, suites: Sequence[str]) -> list[str]:
+    """suite/test: a suite of another series in the stack may have a test of the same name."""
+    return [test] if "/" in test else [f"{suite}/{test}" for suite in suites] or [test]
 
 
 def _read_quilt(directory: Path) -> Iterator[Patch]:

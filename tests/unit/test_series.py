@@ -26,7 +26,7 @@ def test_the_series_file_gives_order_and_strip(tmp_path: Path) -> None:
     found = series.load(tmp_path, "s")
     assert [(p.name, p.strip) for p in found.patches] == [("two.patch", 0), ("one.patch", 1)]
     assert found.bases == ("6.12", "6.1")
-    assert found.fails_on_base == {"t": "EINVAL"}
+    assert found.fails_on_base == {"x/t": "EINVAL"}
 
 
 def test_a_base_may_have_patches_of_its_own(tmp_path: Path) -> None:
