@@ -160,7 +160,7 @@ def _expectations(about: dict[str, Any], path: Path, base: str | None) -> dict[s
     if not isinstance(value, dict):
         line = yamlfile.line_of(path, "fails-on-base")
         raise UsageError(f"{path}:{line}: fails-on-base must map a test to a text of its failure")
-    found = {}
+    found: dict[str, str] = {}
     for test, text in value.items():
         names = _full_names(str(test), about.get("suites") or ())
         if not isinstance(text, dict):
