@@ -25,7 +25,7 @@ def check(root: Path, name: str) -> list[Finding]:
     findings = []
     for base_name in series.load(root, name).bases:
         own = series.load(root, name, base_name)
-        stack = series.stack(tuple(series.with_below(root, [own], base_name)))
+        stack = series.stack(series.with_below(root, [own], base_name))
         base = tree.resolve(base_name)
         try:
             applied = apply.apply(base, stack)

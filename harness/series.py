@@ -89,7 +89,7 @@ def with_below(root: Path, parts: Sequence[Series], base: str | None = None) -> 
     return found
 
 
-def stack(parts: tuple[Series, ...]) -> Series:
+def stack(parts: Sequence[Series]) -> Series:
     """Several series applied one after another, named a+b; the empty one for no parts."""
     if len(parts) == 1:
         return parts[0]

@@ -96,7 +96,7 @@ def place_of(name: str) -> str:
     return str(package) if package else f"kernel.org ({fetch.mirror()})"
 
 
-def line(name: str) -> str:
+def base_name(name: str) -> str:
     """What a series calls this tree among its bases: a known name as it is, 6.1 for a local
     directory with the files of 6.1.192. Reads nothing but its Makefile."""
     makefile = Path(added().get(name, name)) / "Makefile"

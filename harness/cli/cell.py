@@ -171,12 +171,12 @@ def _source(arguments: argparse.Namespace) -> Source:
             raise UsageError("--range wants --tree: the checkout whose commits these are")
         made, commit = intake.from_range(place, arguments.range)
         parts.append(made)
-    line = tree.line(place) if place else None
+    base = tree.base_name(place) if place else None
     for spec in (arguments.series or "").split(","):
         if spec:
             version = arguments.patch_version
-            parts.append(intake.load(project.root(), spec, tree=line, version=version))
-    parts = series.with_below(project.root(), parts, line)
+            parts.append(intake.load(project.root(), spec, tree=base, version=version))
+    parts = series.with_below(project.root(), parts, base)
     notes = [part.note for part in parts if part.note]
     if place is not None:
         if not parts:
@@ -186,7 +186,7 @@ def _source(arguments: argparse.Namespace) -> Source:
                 commit = changes.base_commit
         elif intake.has_changes(place):
             notes.append(f"uncommitted changes of {place} are left out: there is a series")
-    stack = series.stack(tuple(parts))
+    stack = series.stack(parts)
     if place is None:
         choice = intake.choose_base(stack, arguments.default_tree)
         place, commit = choice.tree, choice.commit

@@ -218,10 +218,13 @@ def _await(changes: Changes) -> set[Any]:
 
 def _watched(arguments: argparse.Namespace) -> list[Path]:
     """What a change of which asks for another run: each directory once, none inside another."""
+    from harness import series
+
     root = project.root()
     names = [name for name in (arguments.series or "").split(",") if name]
-    places = [root / "kconfigs", *(root / "patches" / name for name in names)]
-    places += [Path(name) for name in names]
+    places = [root / "kconfigs", *(Path(name) for name in names)]
+    own = [series.load(root, name) for name in names if name in series.names(root)]
+    places += [root / "patches" / one.name for one in series.with_below(root, own)]
     if arguments.suite or not arguments.run_command:
         places.append(root / "guest-tests")
     places += [Path(line.split()[0]) for line in arguments.run_command if line.strip()]

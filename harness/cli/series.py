@@ -86,8 +86,8 @@ def _check_build(root: Path, name: str) -> int:
 
     watch = screen.watch()
     for base in series.load(root, name).bases:
-        below = series.with_below(root, [series.load(root, name, base)], base)
-        wanted = Cell(stack=series.stack(tuple(below)), tree=base)
+        parts = series.with_below(root, [series.load(root, name, base)], base)
+        wanted = Cell(stack=series.stack(parts), tree=base)
         with cell.open_record(wanted, cache.runs("boots")) as record:
             built = CellRun(wanted, root, record, watch).build_only()
         print(f"ok  {name} builds on {base}: {built.release}")

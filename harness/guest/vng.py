@@ -150,7 +150,7 @@ def _compose(asked: list[str]) -> list[str]:
     done = proc.run([*asked, "--dry-run"], cwd=Path("/"))
     words = shlex.split(done.text.strip().rpartition("\n")[2])
     # A descriptor beyond the standard ones would be vng's own.
-    if done.status or "-kernel" not in words or re.search(r"/proc/self/fd/[3-9]", done.text):
+    if done.status or "-kernel" not in words or re.search(r"/proc/self/fd/(?![012]\b)", done.text):
         lines = tuple((done.complaint or done.text).splitlines()[-5:])
         raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
     # virtme-ng's init would tell the command's status there; ours does not.

@@ -168,7 +168,8 @@ def rerun_command(run: Run, argv: list[str], *, width: int = _WIDTH) -> str:
     if len(whole) <= width - len("rerun:  "):
         return whole
     known = run.directory.parent == cache.runs()
-    return f"harness run --rerun-failed {run.directory.name[-4:] if known else run.directory}"
+    name = run.directory.name[-4:] if known else str(run.directory)
+    return shlex.join(["harness", "run", "--rerun-failed", name])
 
 
 def without_options(argv: Sequence[str], names: Mapping[str, int]) -> list[str]:

@@ -157,6 +157,6 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_checkout_counts_as_its_version(tmp_path: Path) -> None:
     checkout = fakes.commit_kernel(tmp_path / "linux")
-    assert tree.line(str(checkout)) == "6.12"
-    assert tree.line("6.1") == "6.1"
-    assert tree.line(str(tmp_path)) == str(tmp_path)
+    assert tree.base_name(str(checkout)) == "6.12"
+    assert tree.base_name("6.1") == "6.1"
+    assert tree.base_name(str(tmp_path)) == str(tmp_path)

@@ -15,6 +15,9 @@ from harness.cli import run
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("kconfigs", "guest-tests/area", "patches/s", "patches/t", "linux/fs"):
         (tmp_path / name).mkdir(parents=True)
+    for name, about in (("s", "title: s\n"), ("t", "title: t\nafter: [s]\n")):
+        (tmp_path / f"patches/{name}/series.yaml").write_text(about)
+        (tmp_path / f"patches/{name}/series").touch()
     (tmp_path / "kconfigs/base.config").touch()
     (tmp_path / "linux/repro").touch(0o755)
     monkeypatch.setenv("HARNESS_PROJECT", str(tmp_path))
@@ -29,6 +32,11 @@ def watched(project: Path, *options: str) -> list[str]:
 
 def test_a_series_its_tests_and_fragments(project: Path) -> None:
     assert watched(project, "--series", "s") == ["guest-tests", "kconfigs", "patches/s"]
+
+
+def test_a_series_and_what_it_goes_after(project: Path) -> None:
+    found = watched(project, "--series", "t")
+    assert found == ["guest-tests", "kconfigs", "patches/s", "patches/t"]
 
 
 def test_a_checkout_and_a_program_inside_it_are_one_place(project: Path) -> None:
