@@ -16,10 +16,8 @@ from tests.unit import fakes
 # tinyconfig, olddefconfig and bzImage as a kernel's Makefile has them; the sources lie where the
 # compiler of a real build names them from O=, which is what ccache makes of absolute paths.
 MAKEFILE = (
-    fakes.MAKEFILE
+    fakes.BUILDABLE
     + """
-tinyconfig:
-\t@echo CONFIG_TINY=y > $(O)/.config
 olddefconfig:
 \t@sed -i /CONFIG_DROPPED/d $(O)/.config
 bzImage:

@@ -79,10 +79,8 @@ def test_no_change_needs_no_attempt() -> None:
 
 # `menuconfig` asks for a line and takes it for a symbol; olddefconfig gives MENU a friend.
 MAKEFILE = (
-    fakes.MAKEFILE
+    fakes.BUILDABLE
     + """
-tinyconfig:
-\t@echo CONFIG_TINY=y > $(O)/.config
 olddefconfig:
 \t@if grep -q MENU=y $(O)/.config; then echo CONFIG_FRIEND=y >> $(O)/.config; fi
 build_menuconfig:

@@ -19,10 +19,8 @@ pytestmark = pytest.mark.usefixtures("unguarded")
 # A kernel's Makefile in little: `modules` compiles what obj-m names, with a header of O=, and
 # writes into M= alone.
 MAKEFILE = (
-    fakes.MAKEFILE
+    fakes.BUILDABLE
     + """
-tinyconfig:
-\t@echo CONFIG_TINY=y > $(O)/.config
 olddefconfig:
 bzImage:
 \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config
