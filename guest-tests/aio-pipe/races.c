@@ -1,110 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Data comes while reads are submitted, cancelled, destroyed or die with their
- * process, and room comes while writes are: no byte is lost, none comes twice, and
+ * Data comes while reads are submitted, destroyed or die with their process, and
+ * room comes while writes are: no byte is lost, none comes twice, and
  * every request completes once.
  *
  * A request that is woken while it is being submitted, or by a second wake-up
  * while the kernel tries it, has nobody to remind it later.
  */
 #include "child.h"
-#include "parked.h"
-#include "race.h"
-
-#define RECORD	8
-
-/* Not AIO_BATCH: each record wakes all requests that wait, in vain but for one. */
-#define NR	8
-
-static char buf[NR][64], big[200000], sink[65536];
-
-struct scene {
-	aio_context_t ctx;
-	struct iocb iocb[NR], *iocbs[NR];
-	struct io_event events[NR];
-	int fds[2];
-};
-
-static struct scene scene;
-
-static void scene_begin(void (*make)(int fds[2]))
-{
-	int i;
-
-	make(scene.fds);
-	scene.ctx = aio_setup(NR);
-	for (i = 0; i < NR; i++) {
-		aio_prep_rw(&scene.iocb[i], IOCB_CMD_PREAD, scene.fds[0], buf[i],
-			    RECORD, 0);
-		scene.iocbs[i] = &scene.iocb[i];
-	}
-}
-
-static void make_stream(int fds[2])
-{
-	make_blocking_socketpair(SOCK_STREAM, fds);
-}
-
-static void make_datagrams(int fds[2])
-{
-	make_blocking_socketpair(SOCK_DGRAM, fds);
-}
-
-static void make_tcp(int fds[2])
-{
-	make_loopback_pair(SOCK_STREAM, fds);
-}
-
-/* A round takes 2 ms, and 100 on a kernel that checks itself: not all of them then. */
-static bool goes_on(struct stress *stress)
-{
-	return stress_goes_on(stress) && now_ns() < stress->deadline + 3000000000LL;
-}
-
-/* Bytes that the requests have read, each of which has one event. */
-static long collect(void)
-{
-	long sum = 0;
-	int i, got;
-
-	KTAP_HERE("io_getevents");
-	got = aio_wait(scene.ctx, NR, NR, scene.events,
-		       AIO_EVENT_TIMEOUT_MS);
-	if (got != NR)
-		ktap_fail("%d of %d events came", got, NR);
-	for (i = 0; i < got; i++) {
-		if ((long)scene.events[i].res > 0)
-			sum += scene.events[i].res;
-		else
-			EXPECT_EQ((long)scene.events[i].res, -ECANCELED);
-	}
-	EXPECT_EQ(aio_pending_events(scene.ctx), 0);
-	return sum;
-}
-
-static void write_records(void *arg)
-{
-	int i;
-
-	(void)arg;
-	for (i = 0; i < NR; i++)
-		put(scene.fds[1]);
-}
-
-static bool round_ok(struct stress *stress)
-{
-	if (ktap.case_failed)
-		ktap_note("in round %u", stress->round);
-	return !ktap.case_failed;
-}
-
-/* The first submission shows whether io_submit() blocks. */
-static void submit_one_and_serve_it(void)
-{
-	submit(scene.ctx, scene.iocbs[0]);
-	put(scene.fds[1]);
-	EXPECT_EQ(aio_event(scene.ctx, scene.iocbs[0]), RECORD);
-}
+#include "scene.h"
 
 static void data_comes_while_submitting(void (*make)(int fds[2]))
 {
@@ -212,51 +116,6 @@ static void room_comes_while_trying_in_vain(void)
 			return;
 		drain_all(scene.fds[0]);
 	}
-}
-
-static long left_in(int fd)
-{
-	long sum = 0, got;
-
-	set_nonblock(fd, true);
-	while ((got = read(fd, sink, sizeof(sink))) > 0)
-		sum += got;
-	set_nonblock(fd, false);
-	return sum;
-}
-
-static void data_comes_while_cancelling(void (*make)(int fds[2]))
-{
-	struct stress stress;
-	struct racer *racer;
-	int i, err;
-
-	scene_begin(make);
-	submit_one_and_serve_it();
-	racer = racer_start(write_records, NULL);
-	stress = stress_begin(100);
-	while (goes_on(&stress)) {
-		ASSERT_EQ(io_submit(scene.ctx, NR, scene.iocbs), NR);
-		racer_go(racer, stress_delay_ns(&stress, 100000));
-		for (i = 0; i < NR; i++) {
-			err = aio_cancel_iocb(scene.ctx, scene.iocbs[i]);
-			EXPECT(err == -EINPROGRESS || err == -EINVAL);
-		}
-		racer_wait(racer);
-		EXPECT_EQ(collect() + left_in(scene.fds[0]), NR * RECORD);
-		if (!round_ok(&stress))
-			return;
-	}
-}
-
-static void pipe_cancel(void)
-{
-	data_comes_while_cancelling(make_blocking_pipe);
-}
-
-static void stream_cancel(void)
-{
-	data_comes_while_cancelling(make_stream);
 }
 
 /* io_destroy() waits for grace periods: some 10 ms a round. */
@@ -434,8 +293,6 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(tcp_submit),
 	KTAP_CASE(only_record_comes_while_submitting),
 	KTAP_CASE(room_comes_while_trying_in_vain),
-	KTAP_CASE(pipe_cancel),
-	KTAP_CASE(stream_cancel),
 	KTAP_CASE(data_comes_while_destroying),
 	KTAP_CASE(data_comes_while_exiting),
 	KTAP_CASE(process_ends_while_data_is_copied),

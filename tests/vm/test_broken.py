@@ -40,7 +40,7 @@ def test_the_telling_ones_are_there() -> None:
 def test_is_caught(harness: Harness, patch: Path) -> None:
     if patch.stem not in TELLING and not ALL:
         pytest.skip(f"{patch.stem} is left out: set HARNESS_ALL_BROKEN=1 to run all")
-    words = ["--series", f"{patch.parent.name},{patch}", "--fail-fast", "--timeout", "20"]
+    words = ["--series", f"{patch.parent.name},{patch}", "--fail-fast", "--timeout", "60"]
     message = patch.read_text()
     if asked := re.search(r"^Run: (.+)$", message, re.MULTILINE):
         words += shlex.split(asked[1])
