@@ -56,6 +56,7 @@ _TOOLS = (
     ("zstd", "zstd", "compressed images"),
     ("depmod", "kmod", "modules"),
     ("mkfs.ext4", "e2fsprogs", "scratch disks"),
+    ("mkfs.xfs", "xfsprogs", "tests on xfs"),
     ("qemu-system-x86_64", "qemu-system-x86", "guests"),
     ("vng", "", "guests (virtme-ng)"),
 )
