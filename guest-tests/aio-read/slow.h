@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Buffered reads of files on a slow disk, the suite's scratch disk, and an
+ * io_submit() that must not wait for them.
+ *
+ * Slow is what is in front of a read: the disk is throttled, first come first
+ * served, and keep_busy() asks it for something else.  So a read of one byte
+ * takes as long as one of a hundred kilobytes, and nobody has to wait for a
+ * burst allowance to be used up.
+ */
+#ifndef AIO_READ_SLOW_H
+#define AIO_READ_SLOW_H
+
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include "aio.h"
+
+#define KIB		1024
+#define MIB		(1024 * KIB)
+#define PAGE		4096
+
+/* Of the time until the last event, io_submit() may take one part of these. */
+#define SUBMIT_SHARE	10
+
+/* What keep_busy() is asked for as a rule: 400 ms at least, with bps-read=4M. */
+#define BUSY_MIB	2
+
+/* All that is in flight comes within this, on a busy host, too. */
+#define READS_TIMEOUT_MS	8000
+
+#define FILE_BYTES	(8 * MIB)
+#define MOUNT_POINT	"/tmp/aio-read"
+#define TOOL_OUTPUT	"/tmp/aio-read.log"
+
+#define MAX_READS	256
+
+/* Where reads go; a case that fails waits for what it has in flight. */
+static char buf[FILE_BYTES] __attribute__((aligned(PAGE)));
+
+extern char **environ;
+
+static inline const char *scratch_dev(void)
+{
+	const char *dev = getenv("SCRATCH_DEV");
+
+	if (!dev || !*dev)
+		ktap_skip("SCRATCH_DEV names no disk");
+	return dev;
+}
+
+/* The byte at @offset of all files and disks here. */
+static inline unsigned char byte_at(uint64_t offset)
+{
+	return offset * 0x9e3779b97f4a7c15ULL >> 56;
+}
+
+static inline void expect_pattern_here(const char *data, size_t len, uint64_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)data[i] == byte_at(offset + i))
+			continue;
+		ktap_fail("byte %zu of the file came as %#x, expected %#x",
+			  (size_t)offset + i, (unsigned char)data[i],
+			  byte_at(offset + i));
+		return;
+	}
+}
+
+/* What was read from @offset on is what is there. */
+#define EXPECT_PATTERN(data, len, offset) do {				\
+	KTAP_HERE("comparing");						\
+	expect_pattern_here(data, len, offset);				\
+} while (0)
+
+static inline bool all_are(const char *data, char c, size_t len)
+{
+	while (len)
+		if (data[--len] != c)
+			return false;
+	return true;
+}
+
+static inline int open_disk(int flags)
+{
+	return keep_fd(ASSERT_OK(open(scratch_dev(), flags | O_CLOEXEC)));
+}
+
+/* Other work for the disk, with O_DIRECT, which no kernel waits for. */
+static struct {
+	aio_context_t ctx;
+	int fd, in_flight;
+} busy;
+
+/* The disk has done what was asked of it. */
+static inline void wait_until_idle(void)
+{
+	static struct io_event events[16];
+
+	if (busy.in_flight)
+		busy.in_flight -= aio_wait(busy.ctx, busy.in_flight, ARRAY_SIZE(events),
+					   events, READS_TIMEOUT_MS);
+	ASSERT_EQ(busy.in_flight, 0);
+}
+
+/*
+ * Let the disk have @mib to do first.  It does one thing after the other, so
+ * what is asked for after this comes when that has come.
+ */
+static inline void keep_busy(int mib)
+{
+	static char trash[MIB] __attribute__((aligned(PAGE)));
+	struct iocb iocb;
+
+	if (!busy.ctx) {
+		busy.ctx = aio_setup(16);
+		busy.fd = ASSERT_OK(open(scratch_dev(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+	}
+	wait_until_idle();
+	/*
+	 * From the disk's beginning, as QEMU sorts what it is asked for at once,
+	 * and all from there, as it makes one request of neighbours.
+	 */
+	for (; busy.in_flight < mib; busy.in_flight++) {
+		aio_prep_rw(&iocb, IOCB_CMD_PREAD, busy.fd, trash, MIB, 0);
+		ASSERT_EQ(aio_submit(busy.ctx, &iocb), 0);
+	}
+}
+
+/* Whether the disk still has to do with what keep_busy() asked for. */
+static inline bool is_busy(void)
+{
+	static struct io_event events[16];
+
+	busy.in_flight -= aio_wait(busy.ctx, 0, ARRAY_SIZE(events), events, 0);
+	return busy.in_flight;
+}
+
+/* All that the disk was asked for before this has come. */
+static inline void wait_for_the_disk(void)
+{
+	keep_busy(1);
+	wait_until_idle();
+}
+
+/* The first line of what a program wrote; the rest of it is in its file. */
+static inline const char *first_line(const char *path)
+{
+	static char line[256];
+	FILE *file = fopen(path, "re");
+
+	if (!file || !fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	if (file)
+		fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	return line;
+}
+
+static inline void run_tool(const char *package, char *const argv[])
+{
+	posix_spawn_file_actions_t actions;
+	int status = 0, err;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, TOOL_OUTPUT,
+					 O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+	KTAP_HERE(argv[0]);
+	err = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (err == ENOENT) {
+		ktap_fail("there is no %s: install %s", argv[0], package);
+		ktap_leave();
+	}
+	ASSERT_EQ(err, 0);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	KTAP_HERE(argv[0]);
+	if (status) {
+		ktap_fail("%s ends with status %#x: %s", argv[0], status,
+			  first_line(TOOL_OUTPUT));
+		ktap_leave();
+	}
+}
+
+struct filesystem {
+	const char *name, *package;
+	char *mkfs[8];			/* less the device and NULL */
+};
+
+static const struct filesystem ext4 = {
+	"ext4", "e2fsprogs", { "mkfs.ext4", "-q", "-F" },
+};
+
+static const struct filesystem xfs __attribute__((unused)) = {
+	"xfs", "xfsprogs", { "mkfs.xfs", "-q", "-f", "-K" },
+};
+
+static const struct filesystem btrfs __attribute__((unused)) = {
+	"btrfs", "btrfs-progs", { "mkfs.btrfs", "-q", "-f", "-K" },
+};
+
+static const struct filesystem *mounted;
+
+static inline void unmount(void)
+{
+	/* One that a test left which was killed is there, too. */
+	while (!umount2(MOUNT_POINT, 0))
+		;
+	mounted = NULL;
+}
+
+static inline void write_pattern(int fd, size_t len)
+{
+	size_t i, done = 0;
+
+	for (i = 0; i < len; i++)
+		buf[i] = byte_at(i);
+	while (done < len)
+		done += ASSERT_OK(pwrite(fd, buf + done, len - done, done));
+	ASSERT_OK(fsync(fd));
+}
+
+/* A new file of @len bytes, not cold yet. */
+static inline int make_pattern_file(const char *path, size_t len)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	KTAP_HERE(path);
+	ASSERT_OK(fd);
+	keep_fd(fd);
+	write_pattern(fd, len);
+	return fd;
+}
+
+static inline void mount_fresh(const struct filesystem *fs)
+{
+	char *argv[ARRAY_SIZE(fs->mkfs) + 2];
+	size_t n = 0;
+
+	alarm(KTAP_CASE_TIMEOUT_S * 4);
+	unmount();
+	while (fs->mkfs[n]) {
+		argv[n] = fs->mkfs[n];
+		n++;
+	}
+	argv[n++] = (char *)scratch_dev();
+	argv[n] = NULL;
+	run_tool(fs->package, argv);
+	mkdir(MOUNT_POINT, 0700);
+	KTAP_HERE("mount");
+	if (mount(scratch_dev(), MOUNT_POINT, fs->name, 0, NULL)) {
+		if (errno == ENODEV)
+			ktap_skip("no %s in this kernel", fs->name);
+		ktap_fail_errno(fs->name, errno);
+		ktap_leave();
+	}
+	mounted = fs;
+	make_pattern_file(MOUNT_POINT "/file", FILE_BYTES);
+	alarm(KTAP_CASE_TIMEOUT_S);
+}
+
+/* How many pages of the file are in the page cache. */
+static inline size_t cached_pages(int fd, size_t len)
+{
+	static unsigned char vec[2 * FILE_BYTES / PAGE];
+	size_t pages = (len + PAGE - 1) / PAGE, i, cached = 0;
+	void *map;
+
+	map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT(map != MAP_FAILED);
+	ASSERT_OK(mincore(map, len, vec));
+	munmap(map, len);
+	for (i = 0; i < pages; i++)
+		cached += vec[i] & 1;
+	return cached;
+}
+
+/* Nothing of the file is in memory any more. */
+static inline void evict(int fd, size_t len)
+{
+	ASSERT_OK(fsync(fd));
+	ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	ASSERT_EQ(cached_pages(fd, len), 0);
+}
+
+/*
+ * A file of FILE_BYTES, none of which is in memory; its metadata is, as
+ * io_submit() may wait for that.  Opened anew, without a history for readahead.
+ */
+static inline int cold_file_on(const struct filesystem *fs, int flags)
+{
+	int fd;
+
+	if (mounted != fs)
+		mount_fresh(fs);
+	fd = keep_fd(ASSERT_OK(open(MOUNT_POINT "/file", O_RDWR | O_CLOEXEC | flags)));
+	evict(fd, FILE_BYTES);
+	return fd;
+}
+
+#define cold_file() cold_file_on(&ext4, 0)
+
+/* Put this of a file into memory, and nothing round it. */
+static inline void warm(size_t offset, size_t len)
+{
+	static char data[PAGE];
+	int fd = ASSERT_OK(open(MOUNT_POINT "/file", O_RDONLY | O_CLOEXEC));
+	size_t end = offset + len;
+
+	keep_fd(fd);
+	ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);
+	for (; offset < end; offset += PAGE)
+		ASSERT_EQ(pread(fd, data, PAGE, offset), PAGE);
+}
+
+/* Some reads, which are submitted at once. */
+struct reads {
+	aio_context_t ctx;
+	int nr;
+	struct iocb iocb[MAX_READS], *list[MAX_READS];
+	long res[MAX_READS];			/* after reads_wait() */
+	int64_t began, submitted, done;		/* ns */
+};
+
+static struct reads reads;
+
+static void reads_destroy(uintptr_t ctx)
+{
+	if (reads.ctx == ctx)
+		io_destroy(ctx);	/* waits for what is in flight */
+}
+
+static inline void reads_begin(void)
+{
+	reads.ctx = aio_setup(MAX_READS);
+	reads.nr = 0;
+	memset(buf, 'x', sizeof(buf));	/* and let it be there */
+	ktap_defer(reads_destroy, reads.ctx);
+}
+
+static inline struct iocb *reads_add_op(int opcode, int fd, const void *data,
+					size_t len, off_t offset)
+{
+	struct iocb *iocb = &reads.iocb[reads.nr];
+
+	ASSERT(reads.nr < MAX_READS);
+	aio_prep_rw(iocb, opcode, fd, data, len, offset);
+	reads.list[reads.nr++] = iocb;
+	return iocb;
+}
+
+/* To the same place in buf as it has in the file. */
+static inline struct iocb *reads_add(int fd, size_t len, off_t offset)
+{
+	return reads_add_op(IOCB_CMD_PREAD, fd, buf + offset, len, offset);
+}
+
+static inline void reads_submit_here(void)
+{
+	int ret, err;
+
+	reads.began = now_ns();
+	ret = io_submit(reads.ctx, reads.nr, reads.list);
+	err = errno;
+	reads.submitted = now_ns();
+	if (ret == reads.nr)
+		return;
+	if (ret < 0)
+		ktap_fail_errno("io_submit", err);
+	else
+		ktap_fail("io_submit accepts %d of %d", ret, reads.nr);
+	ktap_leave();
+}
+
+#define reads_submit() do {						\
+	KTAP_HERE("io_submit");						\
+	reads_submit_here();						\
+} while (0)
+
+static inline void reads_wait_here(void)
+{
+	static struct io_event events[MAX_READS];
+	int got, i;
+
+	for (i = 0; i < reads.nr; i++)
+		reads.res[i] = -EINPROGRESS;
+	got = aio_wait(reads.ctx, reads.nr, reads.nr, events, READS_TIMEOUT_MS);
+	reads.done = now_ns();
+	for (i = 0; i < got; i++) {
+		struct iocb *iocb = (struct iocb *)(uintptr_t)events[i].obj;
+		size_t n = iocb - reads.iocb;
+
+		if (n >= (size_t)reads.nr || events[i].data != iocb->aio_data ||
+		    reads.res[n] != -EINPROGRESS) {
+			ktap_fail("event of a request that has none due: obj %#llx data %#llx",
+				  events[i].obj, events[i].data);
+			ktap_leave();
+		}
+		reads.res[n] = events[i].res;
+	}
+	if (got != reads.nr) {
+		ktap_fail("%d of %d events came within %d ms", got, reads.nr,
+			  READS_TIMEOUT_MS);
+		ktap_leave();
+	}
+}
+
+/* Get the events of all reads, one of each. */
+#define reads_wait() do {						\
+	KTAP_HERE("io_getevents");					\
+	reads_wait_here();						\
+} while (0)
+
+static inline void expect_async_here(void)
+{
+	int64_t submit = reads.submitted - reads.began;
+	int64_t total = reads.done - reads.began;
+
+	ktap_note("metric %s_submit %lld us", ktap.cases[ktap.cur].name,
+		  (long long)submit / 1000);
+	ktap_note("metric %s_total %lld us", ktap.cases[ktap.cur].name,
+		  (long long)total / 1000);
+	if (submit * SUBMIT_SHARE > total) {
+		ktap_fail("io_submit took %lld of %lld ms",
+			  (long long)submit / 1000000, (long long)total / 1000000);
+		ktap_leave();
+	}
+	/* Else nothing was measured. */
+	if (total < 200 * 1000000LL) {
+		ktap_fail("no slow disk: all came in %lld ms",
+			  (long long)total / 1000000);
+		ktap_leave();
+	}
+}
+
+/* io_submit() did not wait for the disk.  After reads_wait(). */
+#define ASSERT_ASYNC() do {						\
+	KTAP_HERE("io_submit");						\
+	expect_async_here();						\
+} while (0)
+
+/* All of it: the reads wait for the disk, io_submit() does not. */
+#define reads_do() do {							\
+	KTAP_HERE("io_submit");						\
+	reads_submit_here();						\
+	reads_wait_here();						\
+	expect_async_here();						\
+} while (0)
+
+/* Read what was added by reads_add() has come, all of it, and is right. */
+static inline void expect_all_here(void)
+{
+	int i;
+
+	for (i = 0; i < reads.nr; i++) {
+		struct iocb *iocb = &reads.iocb[i];
+
+		if (reads.res[i] != (long)iocb->aio_nbytes)
+			ktap_fail("read of %llu bytes at %lld gives %ld",
+				  (unsigned long long)iocb->aio_nbytes,
+				  (long long)iocb->aio_offset, reads.res[i]);
+		else
+			expect_pattern_here((char *)(uintptr_t)iocb->aio_buf,
+					    iocb->aio_nbytes, iocb->aio_offset);
+	}
+}
+
+#define EXPECT_ALL_READ() do {						\
+	KTAP_HERE("comparing");						\
+	expect_all_here();						\
+} while (0)
+
+#define SLOW_MAIN(cases)						\
+	int main(void)							\
+	{								\
+		int status = ktap_run(cases, ARRAY_SIZE(cases));	\
+									\
+		unmount();						\
+		return status;						\
+	}
+
+#endif /* AIO_READ_SLOW_H */
