@@ -2,7 +2,7 @@
 /* The same of the disk itself, read through the page cache. */
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include "slow.h"
+#include "reads.h"
 
 static int cold_disk(void)
 {

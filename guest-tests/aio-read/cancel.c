@@ -6,7 +6,7 @@
  *
  * A stock kernel is always too late, having done it all in io_submit().
  */
-#include "slow.h"
+#include "reads.h"
 
 static void expect_one_or_the_other(int nr, int err)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The request keeps its file: what becomes of the descriptor and the name is no matter. */
-#include "slow.h"
+#include "reads.h"
 
 static int open_other(void)
 {

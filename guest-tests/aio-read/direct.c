@@ -3,7 +3,7 @@
  * Reads with O_DIRECT, which never waited in io_submit(), are as they were.  So
  * these measure as the others do, and pass on every kernel.
  */
-#include "slow.h"
+#include "reads.h"
 
 static void of_some_megabytes(void)
 {

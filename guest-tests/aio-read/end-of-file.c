@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A read is short only where the file ends, and it gives 0 from there on. */
-#include "slow.h"
+#include "reads.h"
 
 #define SIZE	(3 * PAGE + 123)
 

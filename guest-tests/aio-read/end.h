@@ -6,7 +6,7 @@
 #ifndef AIO_READ_END_H
 #define AIO_READ_END_H
 
-#include "slow.h"
+#include "reads.h"
 
 #define ABANDONED_READS	4
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The result eventfd counts a read when its data is there, not before. */
-#include "slow.h"
+#include "reads.h"
 
 static uint64_t counted(int efd)
 {

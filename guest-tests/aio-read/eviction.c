@@ -5,7 +5,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include "slow.h"
+#include "reads.h"
 
 static atomic_bool stop;
 static int evicted_fd;

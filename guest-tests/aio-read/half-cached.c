@@ -4,7 +4,7 @@
  * io_submit() does not wait for the rest.  What is all in memory does not wait for
  * the disk at all.
  */
-#include "slow.h"
+#include "reads.h"
 
 #define LEN	(16 * PAGE)
 

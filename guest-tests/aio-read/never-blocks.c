@@ -6,7 +6,7 @@
  *
  * A stock kernel reads it all in io_submit().
  */
-#include "slow.h"
+#include "reads.h"
 
 static void four_of_a_mebibyte(const struct filesystem *fs)
 {

@@ -3,7 +3,7 @@
  * Reads that begin and end anywhere get the bytes of their place, and write
  * nothing beside their buffer.
  */
-#include "slow.h"
+#include "reads.h"
 
 struct range {
 	off_t offset;

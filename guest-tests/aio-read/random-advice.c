@@ -3,7 +3,7 @@
  * A file that is read at random has no readahead to start the reads: each page is
  * asked for by the request itself, and that does not wait for it either.
  */
-#include "slow.h"
+#include "reads.h"
 
 static int cold_random_file(void)
 {

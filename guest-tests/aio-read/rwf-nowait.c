@@ -3,7 +3,7 @@
  * RWF_NOWAIT is a wish of its own: what is not in memory gives EAGAIN, at once,
  * and the request does not wait for it.
  */
-#include "slow.h"
+#include "reads.h"
 
 static void read_nowait(int fd, size_t len)
 {

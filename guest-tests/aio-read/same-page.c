@@ -4,7 +4,7 @@
  * many that wait for a page each, of which some share a place in the table of
  * those who wait for pages.
  */
-#include "slow.h"
+#include "reads.h"
 
 static void read_all(void)
 {

@@ -3,7 +3,7 @@
  * The data goes where the buffer is when the data comes: EFAULT when there is
  * nothing any more, and then nothing is written anywhere.
  */
-#include "slow.h"
+#include "reads.h"
 
 static char *map_pages(int nr)
 {

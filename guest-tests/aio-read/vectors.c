@@ -4,7 +4,7 @@
  * when io_submit() returns, though the read goes on: with one segment, with few,
  * which the kernel has on its stack, and with many.
  */
-#include "slow.h"
+#include "reads.h"
 
 #define MAX_SEGMENTS	1024
 #define STEP		PAGE
