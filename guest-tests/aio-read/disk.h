@@ -13,6 +13,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include "aio.h"
 
@@ -234,11 +235,17 @@ static inline int make_pattern_file(const char *path, size_t len)
 
 static inline void mount_fresh(const struct filesystem *fs)
 {
-	char *argv[ARRAY_SIZE(fs->mkfs) + 2];
+	char *argv[ARRAY_SIZE(fs->mkfs) + 2], any;
 	size_t n = 0;
 
 	alarm(KTAP_CASE_TIMEOUT_S * 4);
 	unmount();
+	/*
+	 * mkfs takes 5 s to find that a kernel that has just booted has no random
+	 * numbers yet (6.1 in an emulated guest); one that is asked to wait for
+	 * them makes some.
+	 */
+	ASSERT_OK(getrandom(&any, 1, 0));
 	while (fs->mkfs[n]) {
 		argv[n] = fs->mkfs[n];
 		n++;
