@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness import cache
 from harness.errors import GuestLostError, QemuDiedError, StageError
-from harness.guest import BootPlan, vng
+from harness.guest import BootPlan, disk, vng
 from harness.guest.agent import Agent
 from harness.guest.session import Session
-from harness.model import GuestSpec, Kernel, Mount
+from harness.model import Disk, GuestSpec, Kernel, Mount
 from harness.record import Record
 from harness.watch import Watch
 
@@ -20,7 +20,8 @@ _ATTEMPTS = 2  # to bring a guest up that came up before
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boots:
-    """How the guests of a run are made; `mounts` are shown to all of them."""
+    """How the guests of a run are made; `mounts` are shown to all of them, and each has `disks`,
+    empty ones of its own."""
 
     spec: GuestSpec
     agent: Agent
@@ -28,6 +29,7 @@ class Boots:
     mounts: tuple[Mount, ...]
     record: Record
     watch: Watch
+    disks: tuple[Disk, ...] = ()
 
     @contextlib.contextmanager
     def boot(
@@ -63,10 +65,11 @@ class Boots:
 
     @contextlib.contextmanager
     def _plan(self, kernel: Kernel, mounts: tuple[Mount, ...]) -> Iterator[BootPlan]:
-        with self._gdb_socket(kernel) as gdb:
+        with self._gdb_socket(kernel) as gdb, disk.made(self.disks) as drives:
             yield BootPlan(
                 spec=self.spec,
                 gdb=gdb,
+                drives=drives,
                 mounts=(*self.mounts, *mounts),
                 agent=self.agent.program,
                 calibration_us=self.agent.calibration_us,

@@ -36,6 +36,7 @@ _PACKAGES = {
         "libelf-dev": "libelf-devel",
         "libssl-dev": "libopenssl-devel",
         "libc6-dev": "glibc-devel-static",
+        "btrfs-progs": "btrfsprogs",
         "qemu-system-x86": "qemu-x86",
         "xz-utils": "xz",
     },
@@ -81,6 +82,7 @@ def examine(*, probe: bool = False, image: Path | None = None) -> tuple[Check, .
         _header("openssl/ssl.h", "libssl-dev", "signed modules and certificates"),
         _static_libc(),
         _optional("ccache", "ccache", "rebuilds in seconds"),
+        _optional("mkfs.btrfs", "btrfs-progs", "tests on btrfs"),
         _virtiofsd(),
         *(_source(name) for name in tree.KNOWN),
         _disk(),
@@ -109,8 +111,12 @@ def _python() -> Check:
     return _check("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer)", "python3")
 
 
+def _which(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
 def _tool(name: str, package: str, why: str) -> Check:
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    path = _which(name)
     if path is None and not package:
         return Check(name=name, state="missing", note=why, mend="pip install virtme-ng")
     return _check(name, path is not None, path or why, package)
@@ -132,7 +138,7 @@ def _static_libc() -> Check:
 
 
 def _optional(name: str, package: str, why: str) -> Check:
-    path = shutil.which(name)
+    path = _which(name)
     if path:
         return Check(name=name, state="ok", note=path)
     return Check(name=name, state="optional", note=why, mend=_mend(package))

@@ -141,6 +141,17 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A scratch disk, all zero at every boot: `name` is the suite whose it is; rates in bytes
+    per second, 0 for no limit."""
+
+    name: str
+    size_bytes: int
+    bps_read: int = 0
+    bps_write: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
     """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout;
     `qemu`: more of its options, as a shell would split them."""
@@ -178,11 +189,12 @@ class Loss(StrEnum):
     AGENT = "the agent in the guest died"
     QEMU = "QEMU died"
     KVM = "KVM stopped the guest with an internal error"
+    DISK = "the host has no room for what the guest wrote to its scratch disk"
 
     @property
     def of_host(self) -> bool:
         """The host or the harness is to blame, not the kernel under test."""
-        return self in (Loss.AGENT, Loss.QEMU, Loss.KVM)
+        return self in (Loss.AGENT, Loss.QEMU, Loss.KVM, Loss.DISK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +264,8 @@ class Subtest:
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
     guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
-    whom it may share a boot; `server` is as in Command."""
+    whom it may share a boot; `server` is as in Command; `disk` is its suite's, whose path it finds
+    in SCRATCH_DEV."""
 
     name: str
     argv: tuple[str, ...]
@@ -261,6 +274,7 @@ class Test:
     expect_splat: str = ""
     isolation: str = "run"
     server: tuple[str, ...] = ()
+    disk: Disk | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

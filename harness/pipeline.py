@@ -29,6 +29,7 @@ from harness.model import (
     Cell,
     Command,
     CommandResult,
+    Disk,
     Kconfig,
     Kernel,
     Mount,
@@ -81,6 +82,7 @@ class CellRun:
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
+        self._disks: tuple[Disk, ...] = ()
         self._modules: tuple[Modules, ...] = ()
         self._module_mounts: dict[str, tuple[Mount, ...]] = {}
         self._agent = agent.Agent(program=Path(), calibration_us=1)
@@ -151,6 +153,8 @@ class CellRun:
             self._agent = agent.build()
             prepared = [suite.prepare(log) for suite in suites]
             self._mounts = tuple(mount for one in prepared for mount in one.mounts)
+            disks = dict.fromkeys(test.disk for one in prepared for test in one.tests)
+            self._disks = tuple(disk for disk in disks if disk)
             self._modules = tuple(one.modules for one in prepared if one.modules)
             said.append(
                 ", ".join(
@@ -175,6 +179,7 @@ class CellRun:
                 mounts=(*self._mounts, *self._cell.mounts),
                 record=self._record,
                 watch=self._watch,
+                disks=self._disks,
             )
             said.append(f"{found.name}: {found.why}")
 
@@ -290,10 +295,11 @@ class CellRun:
     def _run_command(self, guest: Session, test: Test, label: str, boot: int) -> CommandResult:
         self._watch.started(test, label)
         self._record.start(test.name, kernel=label, boot=boot)
+        scratch = (("SCRATCH_DEV", guest.scratch[test.disk.name]),) if test.disk else ()
         command = Command(
             argv=test.argv,
             cwd=test.cwd,
-            env=self._cell.env,
+            env=(*scratch, *self._cell.env),
             timeout_s=self._timeout_s(test, guest.slowness),
             label=test.name,
             server=test.server,

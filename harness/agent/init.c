@@ -210,11 +210,14 @@ void init_system(void)
 /* Programs need not see the kernel arguments that came to us as environment. */
 static void clean_environment(void)
 {
-	const char *term = getenv("TERM");
-	char kept[64];
+	const char *term = getenv("TERM"), *scratch = getenv("SCRATCH_DEV");
+	char kept[64], disk[64];
 
 	snprintf(kept, sizeof(kept), "%s", term ? term : "linux");
+	snprintf(disk, sizeof(disk), "%s", scratch ? scratch : "");
 	clearenv();
+	if (*disk)
+		setenv("SCRATCH_DEV", disk, 1);
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/root", 1);
 	setenv("USER", "root", 1);

@@ -113,8 +113,11 @@ def _boot(arguments: argparse.Namespace) -> int:
 
 
 def run_in(guest: Any, argv: tuple[str, ...], cwd: Path) -> int:
-    """Run one command, its output passed through; its status, 128 + N for signal N."""
-    command = Command(argv=argv, cwd=str(cwd), timeout_s=_DAY_S, label="boot command")
+    """Run one command, its output passed through; its status, 128 + N for signal N.
+
+    SCRATCH_DEV is the disk of the first suite that has one."""
+    env = tuple(("SCRATCH_DEV", path) for path in list(guest.scratch.values())[:1])
+    command = Command(argv=argv, cwd=str(cwd), env=env, timeout_s=_DAY_S, label="boot command")
     ended = guest.run(command, _write_through)
     if ended.loss is not None:
         lines = guest.console.tail(8)

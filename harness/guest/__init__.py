@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.model import Command, CommandResult, GuestSpec, Mount
+from harness.model import Command, CommandResult, Disk, GuestSpec, Mount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """A scratch disk and the file behind it."""
+
+    disk: Disk
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootPlan:
     """What a boot needs beside the kernel: shape, mounts, the agent's program, how long its
-    calibration takes on the host in microseconds, the acceleration (kvm or tcg), and the socket
-    for a debugger, if any."""
+    calibration takes on the host in microseconds, the acceleration (kvm or tcg), the socket
+    for a debugger, if any, and the scratch disks."""
 
     spec: GuestSpec
     mounts: tuple[Mount, ...]
@@ -21,18 +29,21 @@ class BootPlan:
     calibration_us: int
     accel: str
     gdb: Path | None = None
+    drives: tuple[Drive, ...] = ()
 
 
 class Guest(Protocol):
     """A booted kernel that runs commands, one at a time.
 
     `release` is its `uname -r`; `slowness` how many times slower than the host it computes (at
-    least 1), by which timeouts are scaled; `accel` is kvm or tcg.
+    least 1), by which timeouts are scaled; `accel` is kvm or tcg; `scratch` the path of each
+    scratch disk by its name.
     """
 
     release: str
     slowness: float
     accel: str
+    scratch: dict[str, str]
 
     def run(
         self, command: Command, on_output: Callable[[bytes], None] | None = None

@@ -45,6 +45,8 @@ class QmpEvents:
                 self.lose(_SHUTDOWN.get(str(data.get("reason")), Loss.QEMU))
             case "RESET":
                 self.lose(Loss.RESTART)
+            case "BLOCK_IO_ERROR" if data.get("nospace"):
+                self.lose(Loss.DISK)  # before the STOP that it means
             case "STOP":
                 self.lose(Loss.KVM)  # nobody else stops a guest of ours
             case "VSERPORT_CHANGE" if data.get("id") == self._port_id:

@@ -53,6 +53,7 @@ class Session:
         self.accel = plan.accel
         self.release = ""
         self.slowness = 1.0
+        self.scratch: dict[str, str] = {}
         self._greet(plan)
 
     def _greet(self, plan: BootPlan) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from harness import cache, proc
 from harness.console import Console
 from harness.errors import BootError, QemuDiedError
-from harness.guest import BootPlan, qmp
+from harness.guest import BootPlan, disk, qmp
 from harness.guest.channel import PORT
 from harness.guest.session import PORT_ID, Session
 from harness.model import Kernel
@@ -55,12 +55,15 @@ def command_line(kernel: Kernel, plan: BootPlan, sockets: Path | None) -> list[s
         argv.append(f"--rodir={mount.guest.lstrip('/')}={mount.host}")
     for word in ("printk.devkmsg=on", *spec.cmdline):
         argv += ["--append", word]
-    options = "".join(f" {words}" for words in spec.qemu)
+    options = disk.options(plan.drives)  # first, so that they are /dev/vda and so on
+    options += "".join(f" {words}" for words in spec.qemu)
     if plan.gdb is not None:
         options += f" -gdb unix:{plan.gdb},server=on,wait=off"
         argv += ["--append", "nokaslr"]
     if sockets is None:
         argv += ["--append", f"harness_shell={_shell()}"]
+        if plan.drives:
+            argv += ["--append", f"SCRATCH_DEV={disk.device(0)}"]
     else:
         options += (
             f" -chardev socket,path={sockets}/agent,server=on,wait=off,id={PORT_ID}"
@@ -113,6 +116,8 @@ def _composed(kernel: Kernel, plan: BootPlan, sockets: Path) -> list[str]:
     own = {str(kernel.image): "@image@", str(sockets): "@sockets@"}
     hosts = list(dict.fromkeys(mount.host for mount in plan.mounts))
     own |= {f"path={host},": f"path=@mount{number}@," for number, host in enumerate(hosts)}
+    files = [drive.file for drive in plan.drives]
+    own |= {f"file={file},": f"file=@disk{number}@," for number, file in enumerate(files)}
     if plan.gdb is not None:
         own[str(plan.gdb)] = "@gdb@"
     asked = command_line(kernel, plan, sockets)
@@ -211,4 +216,6 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[Session]:
         pair[0].sendall(qmp.CAPABILITIES)
         shutil.rmtree(sockets)
         sockets.mkdir()  # for the context manager to remove: nothing is left in it from now on
-        yield Session(process, console, (pair[1], pair[0]), plan, nonce)
+        guest = Session(process, console, (pair[1], pair[0]), plan, nonce)
+        guest.scratch = disk.find(guest, plan.drives)
+        yield guest

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness import cache, kconfig, proc, toolchain
 from harness.errors import BuildError, UsageError
-from harness.model import Fragment, Mount, Test
-from harness.suites import Modules, Prepared, python_tests
+from harness.model import Disk, Fragment, Mount, Test
+from harness.suites import Modules, Prepared, python_tests, scratch
 
 GUEST_DIR = "/run/harness/tests"
 _COMPILE_S = 600.0
@@ -31,7 +31,7 @@ class Settings:
     timeout_s: float = 45.0
     guest: str = "any"
     isolation: str = "run"
-    scratch: str = ""
+    scratch: Disk | None = None
     timeouts_s: dict[str, float] = field(default_factory=dict)
     expect_splat: dict[str, str] = field(default_factory=dict)
 
@@ -107,6 +107,7 @@ class GuestTests:
             timeout_s=settings.timeouts_s.get(name, settings.timeout_s),
             expect_splat=settings.expect_splat.get(name, ""),
             isolation=settings.isolation,
+            disk=settings.scratch,
         )
 
     def _programs(self, log: Path) -> Path:
@@ -180,6 +181,7 @@ def parse_settings(path: Path) -> Settings:
     values: dict[str, str] = {}
     timeouts_s: dict[str, float] = {}
     expect_splat: dict[str, str] = {}
+    disk: Disk | None = None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         text = line.partition("#")[0].strip()
         if not text:
@@ -198,6 +200,8 @@ def parse_settings(path: Path) -> Settings:
             expect_splat[test] = value
         elif inner == "timeout" and dot:
             timeouts_s[test] = _seconds(value, where)
+        elif key == "scratch":
+            disk = scratch.parse(value, path.parent.name, where)
         else:
             values[key] = value
             if key == "timeout":
@@ -206,7 +210,7 @@ def parse_settings(path: Path) -> Settings:
         timeout_s=float(values.get("timeout", 45)),
         guest=values.get("guest", "any"),
         isolation=values.get("isolation", "run"),
-        scratch=values.get("scratch", ""),
+        scratch=disk,
         timeouts_s=timeouts_s,
         expect_splat=expect_splat,
     )

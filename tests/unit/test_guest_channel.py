@@ -63,6 +63,8 @@ def test_the_first_reason_of_a_loss_stays() -> None:
         (event("SHUTDOWN", guest=True, reason="guest-shutdown"), Loss.POWER_OFF),
         (event("SHUTDOWN", guest=False, reason="host-signal"), Loss.QEMU),
         (event("STOP"), Loss.KVM),
+        (event("BLOCK_IO_ERROR", nospace=True, action="stop") + event("STOP"), Loss.DISK),
+        (event("BLOCK_IO_ERROR", nospace=False, action="report"), None),
         (event("VSERPORT_CHANGE", id="other", open=False), None),
         (event("VSERPORT_CHANGE", id="port", open=False), None),
         (event("NIC_RX_FILTER_CHANGED"), None),

@@ -6,6 +6,7 @@ import pytest
 
 from harness import proc
 from harness.errors import BuildError, UsageError
+from harness.model import Disk
 from harness.suites.guest_tests import GuestTests, names, parse_settings
 
 pytestmark = pytest.mark.usefixtures("unguarded")
@@ -108,12 +109,33 @@ def test_an_unknown_suite_is_named(root: Path) -> None:
         ("x.guest=vng\n", r"unknown key x.guest"),
         ("guest=qemu\n", r"settings:1: guest is one of any, vng"),
         ("timeout\n", r"settings:1: expected key=value"),
+        ("\nscratch=\n", r"settings:2: scratch: nothing is no size"),
+        ("scratch=large\n", r"settings:1: scratch: large is no size"),
+        ("scratch=0M\n", r"settings:1: scratch: 0M is no size"),
+        ("scratch=256\n", r"settings:1: scratch=256: from 1M to 1024G"),
+        ("scratch=1025G\n", r"settings:1: scratch=1025G: from 1M"),
+        ("scratch=1M,bps-raed=4M\n", r"settings:1: scratch: bps-raed=4M: expected one of bps-read"),
+        ("scratch=1M,bps-read=1K,bps-read=4K\n", r"bps-read=4K: .*, each once"),
+        ("scratch=1M,bps-read\n", r"settings:1: scratch: nothing is no size"),
+        ("x.scratch=1M\n", r"settings:1: unknown key x.scratch"),
     ],
 )
 def test_wrong_settings_are_placed(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "settings").write_text(text)
     with pytest.raises(UsageError, match=said):
         parse_settings(tmp_path / "settings")
+
+
+def test_a_scratch_disk_is_every_tests_of_its_suite(root: Path, tmp_path: Path) -> None:
+    settings = root / "guest-tests/area/settings"
+    assert [test.disk for test in GuestTests(root, "area").prepare(tmp_path / "log").tests] == [
+        None
+    ]
+    settings.write_text("scratch=256M, bps-write=512K,bps-read=4000\n")
+    disk = Disk(name="area", size_bytes=256 << 20, bps_read=4000, bps_write=512 << 10)
+    assert [test.disk for test in GuestTests(root, "area").prepare(tmp_path / "log").tests] == [
+        disk
+    ]
 
 
 def test_settings_of_a_test_that_is_not_there(root: Path, tmp_path: Path) -> None:

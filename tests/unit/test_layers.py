@@ -13,7 +13,7 @@ LAYERS = (
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.session")
-    + ("suites.python_tests",),
+    + ("guest.disk", "suites.python_tests", "suites.scratch"),
     ("guest.vng", "kernel", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("record", "check", "doctor", "plan", "watch", "intake"),

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import proc
 from harness.errors import BootError
-from harness.guest import BootPlan, vng
-from harness.model import GuestSpec, Kernel, Mount
+from harness.guest import BootPlan, Drive, vng
+from harness.model import Disk, GuestSpec, Kernel, Mount
 
 pytestmark = pytest.mark.usefixtures("unguarded")
 
@@ -17,7 +18,9 @@ echo "some news"
 for word in "$@"; do
     case $word in --rodir=*) dirs="$dirs -fsdev local,path=${{word#*=*=}},ro" ;; esac
 done
-echo qemu -name virtme-ng -chardev file,path=/tmp/virtme_retx1y -kernel $2$dirs -append "'a  b'"
+for word in "$@"; do case $word in --qemu-opts=*) options=${{word#*=}} ;; esac; done
+echo qemu$options -name virtme-ng -chardev file,path=/tmp/virtme_retx1y \\
+    -kernel $2$dirs -append "'a  b'"
 """
 
 
@@ -35,13 +38,14 @@ def kernel(directory: Path) -> Kernel:
     return Kernel(key="k", release="r", tree="t", dir=directory, cached=True)
 
 
-def plan(*hosts: str) -> BootPlan:
+def plan(*hosts: str, drives: tuple[Drive, ...] = ()) -> BootPlan:
     return BootPlan(
         spec=GuestSpec(),
         mounts=tuple(Mount(guest=f"/run/{n}", host=Path(host)) for n, host in enumerate(hosts)),
         agent=Path("/agent"),
         calibration_us=1,
         accel="tcg",
+        drives=drives,
     )
 
 
@@ -49,7 +53,7 @@ def test_vng_is_asked_once_for_all_kernels_and_directories(tools: Path) -> None:
     first = vng._composed(kernel(Path("/k/1")), plan("/a", "/a/b"), Path("/s/1"))
     second = vng._composed(kernel(Path("/k/2")), plan("/c", "/d"), Path("/s/2"))
     assert (tools / "log").read_text() == "asked\n"
-    assert first[:3] == second[:3] == ["qemu", "-name", "virtme-ng"]
+    assert "virtme-ng" in first and "virtme-ng" in second
     assert "/k/1/bzImage" in first and "/k/2/bzImage" in second
     assert [word for word in first if "local" in word] == ["local,path=/a,ro", "local,path=/a/b,ro"]
     assert [word for word in second if "local" in word] == ["local,path=/c,ro", "local,path=/d,ro"]
@@ -71,3 +75,26 @@ def test_a_vng_that_fails_is_not_remembered(tools: Path) -> None:
         with pytest.raises(BootError, match="cannot say how") as caught:
             vng._composed(kernel(Path("/k")), plan(), Path("/s"))
         assert caught.value.lines == ("no such thing",)
+
+
+def drives(*files: str, bps_read: int = 0) -> tuple[Drive, ...]:
+    disk = Disk(name="area", size_bytes=1 << 20, bps_read=bps_read)
+    return tuple(Drive(disk=disk, file=Path(file)) for file in files)
+
+
+def test_vng_is_asked_once_for_all_files_of_disks(tools: Path) -> None:
+    for files in (("/proc/1/fd/1", "/proc/1/fd/10"), ("/proc/1/fd/10", "/proc/1/fd/1")):
+        wanted = plan(drives=drives(*files))
+        words = vng._composed(kernel(Path("/k")), wanted, Path("/s"))
+        values = [word for word in words if word.startswith("file=/")]
+        assert [value.partition(",")[0] for value in values] == [f"file={file}" for file in files]
+    assert (tools / "log").read_text() == "asked\n"
+
+
+def test_disks_come_before_what_the_user_adds(tools: Path) -> None:
+    wanted = replace(plan(drives=drives("/f", bps_read=4 << 20)), spec=GuestSpec(qemu=("-usb",)))
+    words = vng._composed(kernel(Path("/k")), wanted, Path("/s"))
+    drive = words[words.index("-drive") + 1]
+    assert drive.startswith("file=/f,") and drive.endswith(",throttling.bps-read=4194304")
+    assert "throttling.bps-write" not in drive and "cache=unsafe" in drive
+    assert words.index("-drive") < words.index("-device") < words.index("-usb")

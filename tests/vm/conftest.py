@@ -47,14 +47,19 @@ def harness(tmp_path: Path) -> Harness:
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose only suite is tests/vm/nasty, on the kernel of the shipped suite."""
     root = tmp_path_factory.mktemp("project")
-    (root / "kconfigs").symlink_to(REPO / "kconfigs")
-    (root / "patches").mkdir()
-    tests = root / "guest-tests"
-    tests.mkdir()
-    (tests / "lib").symlink_to(REPO / "guest-tests/lib")
-    area = tests / "nasty"
-    area.mkdir()
+    area = add_suite(root, "nasty")
     for file in (REPO / "tests/vm/nasty").iterdir():
         (area / file.name).symlink_to(file)
-    (area / "config").symlink_to(REPO / "guest-tests/aio-poll/config")
     return root
+
+
+def add_suite(root: Path, name: str) -> Path:
+    """The directory of a new suite in the project `root`, on the kernel of the shipped suite."""
+    area = root / "guest-tests" / name
+    area.mkdir(parents=True)
+    (area / "config").symlink_to(REPO / "guest-tests/aio-poll/config")
+    for shared in ("kconfigs", "guest-tests/lib"):
+        if not (root / shared).exists():
+            (root / shared).symlink_to(REPO / shared)
+    (root / "patches").mkdir(exist_ok=True)
+    return area

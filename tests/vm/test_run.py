@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import series
-from tests.vm.conftest import REPO, Harness, argv
+from tests.vm.conftest import REPO, Harness, add_suite, argv
 
 GONE_S = 2.0
 
@@ -124,6 +124,35 @@ def test_a_command_below_tmp_has_its_place_its_time_and_its_environment(
     assert (code, result["outcome"], result["output"]) == (1, "timeout", "said so\n")
     assert 8 <= result["duration_s"] < 40
     assert not (tmp_path / "beside").exists()  # nor where we are
+
+
+# A suite with its size on the disk: empty, as large as asked for, then not empty any more.
+DISK = """#!/bin/sh
+echo "$SCRATCH_DEV"
+[ "$(blockdev --getsize64 "$SCRATCH_DEV")" = %d ] || exit 1
+cmp -n 1048576 "$SCRATCH_DEV" /dev/zero || exit 1
+yes | dd bs=65536 count=16 iflag=fullblock of="$SCRATCH_DEV"
+"""
+
+
+def test_a_suite_has_a_disk_of_its_own_at_each_boot(harness: Harness, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for name, size, isolation in (("one", 8 << 20, "test"), ("two", 16 << 20, "run")):
+        area = add_suite(root, name)
+        (area / "Makefile").write_text("TEST_PROGS := a.sh b.sh\ninclude ../lib/lib.mk\n")
+        (area / "settings").write_text(f"scratch={size >> 20}M\nisolation={isolation}\n")
+        for program in (area / "a.sh", area / "b.sh"):
+            program.write_text(DISK % size)
+            program.chmod(0o755)
+    code, run = harness("run", env=project(root))
+    found = {r["test"]: (r["outcome"], r["output"].split("\n")[0]) for r in run["results"]}
+    assert code == 1
+    assert found == {
+        "one/a.sh": ("pass", "/dev/vda"),
+        "one/b.sh": ("pass", "/dev/vda"),
+        "two/a.sh": ("pass", "/dev/vdb"),
+        "two/b.sh": ("fail", "/dev/vdb"),  # what the one before it wrote, as it asked for
+    }
 
 
 def test_two_runs_at_once_are_both_right(tmp_path: Path, nasty: Path) -> None:
