@@ -35,8 +35,14 @@ def processes_below(marker: str) -> list[str]:
     return found
 
 
+# Two kernels with three file systems more, and a slow disk: not for each change.
+LONG = {"aio-retry-read"}
+
+
 @pytest.mark.parametrize("name", series.names(REPO))
 def test_a_shipped_series_mends_what_it_says(harness: Harness, name: str) -> None:
+    if name in LONG and not os.environ.get("HARNESS_ALL_SERIES"):
+        pytest.skip(f"{name} is left out: set HARNESS_ALL_SERIES=1 to run all")
     code, run = harness("run", "--series", name, "--base")
     parts = series.with_below(REPO, [series.load(REPO, name)])
     said = {test for part in parts for test in part.fails_on_base}
