@@ -17,7 +17,7 @@ static void counts(int nr)
 
 	reads_begin();
 	for (i = 0; i < nr; i++) {
-		struct iocb *iocb = reads_add(fd, 3 * PAGE, i * 100 * PAGE + 5);
+		struct iocb *iocb = reads_add(fd, 3 * PAGE, i * 75 * PAGE + 5);
 
 		iocb->aio_flags = IOCB_FLAG_RESFD;
 		iocb->aio_resfd = efd;
@@ -37,7 +37,7 @@ static void counts(int nr)
 	ASSERT_ASYNC();
 	EXPECT_EQ(early, 0);
 	for (i = 0; i < nr; i++)
-		EXPECT_PATTERN(buf + i * 100 * PAGE + 5, 3 * PAGE, i * 100 * PAGE + 5);
+		EXPECT_PATTERN(buf + i * 75 * PAGE + 5, 3 * PAGE, i * 75 * PAGE + 5);
 	EXPECT_EQ(counted(efd), 0);
 }
 
