@@ -5,11 +5,10 @@
  */
 #include "end.h"
 
-static void reads_in_flight(void)
+static void destroy_what_reads(int fd)
 {
 	struct abandoned *abandoned = abandoned_make();
 	aio_context_t ctx = aio_setup(ABANDONED_READS);
-	int fd = cold_file();
 
 	keep_busy(BUSY_MIB);
 	abandoned_submit(abandoned, ctx, fd);
@@ -17,17 +16,17 @@ static void reads_in_flight(void)
 	EXPECT_ABANDONED(abandoned);
 }
 
+static void reads_in_flight(void)
+{
+	destroy_what_reads(cold_file());
+}
+
 /* The file system can be unmounted then: no request holds it. */
 static void unmounting_after_it(void)
 {
-	struct abandoned *abandoned = abandoned_make();
-	aio_context_t ctx = aio_setup(ABANDONED_READS);
 	int fd = cold_file();
 
-	keep_busy(BUSY_MIB);
-	abandoned_submit(abandoned, ctx, fd);
-	ASSERT_OK(io_destroy(ctx));
-	EXPECT_ABANDONED(abandoned);
+	destroy_what_reads(fd);
 	ktap_close_now(fd);
 	ASSERT_OK(umount2(MOUNT_POINT, 0));
 	mounted = NULL;

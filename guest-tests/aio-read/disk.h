@@ -40,8 +40,10 @@ static inline const char *scratch_dev(void)
 {
 	const char *dev = getenv("SCRATCH_DEV");
 
-	if (!dev || !*dev)
-		ktap_skip("SCRATCH_DEV names no disk");
+	if (!dev || !*dev) {
+		ktap_fail("SCRATCH_DEV names no disk");
+		ktap_leave();
+	}
 	return dev;
 }
 
@@ -256,8 +258,11 @@ static inline void mount_fresh(const struct filesystem *fs)
 	mkdir(MOUNT_POINT, 0700);
 	KTAP_HERE("mount");
 	if (mount(scratch_dev(), MOUNT_POINT, fs->name, 0, NULL)) {
-		if (errno == ENODEV)
-			ktap_skip("no %s in this kernel", fs->name);
+		if (errno == ENODEV) {
+			ktap_fail("this kernel has no %s: see guest-tests/aio-read/config",
+				  fs->name);
+			ktap_leave();
+		}
 		ktap_fail_errno(fs->name, errno);
 		ktap_leave();
 	}
