@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
+_MAKE_ENDED = (0, 1, 2)  # by itself, so that it has removed what it could not finish
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
 
 Progress = Callable[[int, int | None, str], None]
@@ -112,6 +113,19 @@ class _Build:
             lock=taken.lock,
         )
         self._objects.mkdir(parents=True, exist_ok=True)
+        self._making = self._objects / ".harness-making"
+        self._discard_partial()
+
+    def _discard_partial(self) -> None:
+        """Remove what a make that was killed may have left half written, as the next one would
+        take it for done: whatever is younger than its start."""
+        if not self._making.exists():
+            return
+        since = self._making.stat().st_mtime_ns
+        for path in self._objects.rglob("*"):
+            if not path.is_dir() and path.lstat().st_mtime_ns >= since and path != self._making:
+                path.unlink()
+        self._making.unlink()
 
     def configure(self, wanted: Kconfig) -> None:
         """Make .config, and check that what was asked for is in it."""
@@ -134,6 +148,7 @@ class _Build:
         expected = self._expected() if fresh else 0
         command = self._kbuild.command(*targets)
         count = 0
+        self._making.touch()
         with (
             build_log.open("wb", buffering=0) as file,
             proc.spawn(
@@ -149,6 +164,8 @@ class _Build:
                     known = count <= expected  # another configuration's, where there is none
                     progress(count, expected if known else None, step[1])
             status = process.wait(60)
+        if status in _MAKE_ENDED:
+            self._making.unlink()
         text = build_log.read_text(errors="replace")
         if status:
             raise self._failure(text, build_log, status)

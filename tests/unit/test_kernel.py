@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import kernel, tree
+from harness import cache, kernel, tree
 from harness.errors import BuildError, KconfigError, UsageError
 from harness.model import Fragment, Kconfig, Kernel, Patch, Series
 from harness.toolchain import Toolchain
@@ -24,7 +24,9 @@ bzImage:
 \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config
 \t@echo '  CC      fs/aio.o'
 \t@cd $(O) && $(CC) -Wall -c ../../tree/fs/aio.c -o aio.o
-\t@touch $(O)/vmlinux $(O)/arch/x86/boot/bzImage
+\t@[ ! -e $(O)/kill ] || { echo half >$(O)/arch/x86/boot/bzImage; kill -9 $$PPID; }
+\t@[ -e $(O)/arch/x86/boot/bzImage ] || echo whole >$(O)/arch/x86/boot/bzImage
+\t@touch $(O)/vmlinux
 \t@echo 6.12.7 > $(O)/include/config/kernel.release
 """
 )
@@ -77,6 +79,19 @@ def test_a_kernel_is_built_and_found_again(tmp_path: Path) -> None:
     assert (first.release, first.cached, first.warnings) == ("6.12.7", False, ())
     shutil.rmtree(tmp_path / "linux")
     assert build(tmp_path, "int third;").cached
+
+
+def test_what_a_killed_make_left_half_written_is_made_again(tmp_path: Path) -> None:
+    build(tmp_path, "int third;")
+    (objects,) = (cache.root() / "slots").glob("*/obj/*")
+    (objects / "arch/x86/boot/bzImage").unlink()
+    (objects / "kill").touch()
+    with pytest.raises(BuildError, match="make ended with 137"):
+        build(tmp_path, "int fourth;")
+    assert (objects / "arch/x86/boot/bzImage").read_text() == "half\n"
+    (objects / "kill").unlink()
+    built = build(tmp_path, "int fourth;")
+    assert built.image.read_text() == "whole\n"
 
 
 def test_the_first_error_names_the_patch_that_touches_the_file(tmp_path: Path) -> None:
