@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -41,11 +43,13 @@
 #include "agent.h"
 #include "init.h"
 
-#define AGENT_VERSION	2
+#define AGENT_VERSION	3
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
 #define CHUNK		(64u << 10)
 #define REAP_MS		2000	/* for killed processes to go away */
+#define QUIET_MS	3000	/* at most, for what a boot leaves to be done later */
+#define LOOK_MS		30	/* how long it is to be quiet */
 
 struct frame_header {
 	uint32_t length;
@@ -55,6 +59,7 @@ struct frame_header {
 
 static int port = -1;
 static int kmsg = -1;
+static uint64_t calibration_us;
 struct command running = { .output = -1 };
 
 uint64_t now_us(void)
@@ -497,6 +502,94 @@ static void read_file(uint32_t id, const char *path)
 	send_frame(F_EXIT, id, &report, sizeof(report));
 }
 
+static void say_hello(void)
+{
+	struct utsname uts;
+	char text[256];
+	int n;
+
+	uname(&uts);
+	n = snprintf(text, sizeof(text), "%d\n%s\n%llu\n", AGENT_VERSION, uts.release,
+		     (unsigned long long)calibration_us);
+	send_frame(F_HELLO, 0, text, n);
+}
+
+/*
+ * Entropy that is ours alone: a guest that was saved would go on with the same
+ * random numbers at every restore, and one that has booted has none for seconds.
+ */
+static void add_entropy(const uint8_t *seed, size_t length)
+{
+	struct {
+		struct rand_pool_info info;
+		uint8_t seed[32];
+	} pool = { .info = { .entropy_count = 8 * length, .buf_size = length } };
+	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+
+	memcpy(pool.info.buf, seed, length);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
+		dprintf(2, "harness agent: entropy: %s\n", strerror(errno));
+	else
+		ioctl(fd, RNDRESEEDCRNG);	/* what is drawn from now on has it */
+	if (fd >= 0)
+		close(fd);
+}
+
+static void wake(const char *data, size_t length)
+{
+	struct timespec now;
+	struct wake wake;
+
+	if (length < sizeof(wake) + 1 || data[length - 1])
+		return;
+	memcpy(&wake, data, sizeof(wake));
+	now.tv_sec = wake.realtime_ns / 1000000000;
+	now.tv_nsec = wake.realtime_ns % 1000000000;
+	if (clock_settime(CLOCK_REALTIME, &now))
+		dprintf(2, "harness agent: clock: %s\n", strerror(errno));
+	add_entropy(wake.seed, sizeof(wake.seed));
+	if (data[sizeof(wake)])
+		mark("<5>harness %s\n", data + sizeof(wake));
+	say_hello();
+}
+
+/* Clock ticks that the processors were idle, and all of them. */
+static bool read_ticks(unsigned long long *idle, unsigned long long *total)
+{
+	unsigned long long ticks[8] = { 0 };
+	FILE *file = fopen("/proc/stat", "re");
+	int n = 0;
+
+	if (file) {
+		n = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu",
+			   &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4],
+			   &ticks[5], &ticks[6], &ticks[7]);
+		fclose(file);
+	}
+	*idle = ticks[3] + ticks[4];
+	*total = 0;
+	for (int i = 0; i < 8; i++)
+		*total += ticks[i];
+	return n == 8;
+}
+
+static void wait_quiet(uint32_t id)
+{
+	uint64_t deadline = now_us() + QUIET_MS * 1000ull;
+	unsigned long long idle, total, idle_before, total_before;
+	struct exit_report report = { .status = 0 };
+
+	sync();
+	while (now_us() < deadline && read_ticks(&idle_before, &total_before)) {
+		usleep(LOOK_MS * 1000);
+		if (!read_ticks(&idle, &total))
+			break;
+		if (10 * (idle - idle_before) >= 9 * (total - total_before))
+			break;
+	}
+	send_frame(F_EXIT, id, &report, sizeof(report));
+}
+
 static void take_frame(const struct frame_header *header, char *data)
 {
 	switch (header->type) {
@@ -511,6 +604,12 @@ static void take_frame(const struct frame_header *header, char *data)
 	case F_READ:
 		if (header->length && !data[header->length - 1])
 			read_file(header->id, data);
+		break;
+	case F_WAKE:
+		wake(data, header->length);
+		break;
+	case F_QUIET:
+		wait_quiet(header->id);
 		break;
 	}
 }
@@ -572,18 +671,6 @@ static void guard_agent(void)
 	power_off();
 }
 
-static void say_hello(void)
-{
-	struct utsname uts;
-	char text[256];
-	int n;
-
-	uname(&uts);
-	n = snprintf(text, sizeof(text), "%d\n%s\n%llu\n", AGENT_VERSION, uts.release,
-		     (unsigned long long)calibrate());
-	send_frame(F_HELLO, 0, text, n);
-}
-
 int main(int argc, char **argv)
 {
 	struct signalfd_siginfo info;
@@ -615,6 +702,7 @@ int main(int argc, char **argv)
 	fds[1] = (struct pollfd){
 		.fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN
 	};
+	calibration_us = calibrate();
 	say_hello();
 
 	for (;;) {

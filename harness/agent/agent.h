@@ -23,6 +23,10 @@ enum frame_type {
 			 * over when it is ready
 			 */
 	F_CALL = 5,	/* as F_EXEC: have the server do what the one argument says */
+	F_WAKE = 6,	/* struct wake, then a text for the kernel's log, if any:
+			 * answered with F_HELLO
+			 */
+	F_QUIET = 7,	/* answered with F_EXIT as soon as there is little to do */
 	/* guest to host */
 	F_HELLO = 16,	/* text: version, kernel release, calibration in us */
 	F_OUTPUT = 17,	/* bytes */
@@ -35,6 +39,12 @@ enum exit_flags {
 	EXIT_LEFTOVERS	= 2,	/* processes of the command outlived it */
 	EXIT_NO_SERVER	= 4,	/* F_CALL: there is none, nothing was done */
 };
+
+/* What a guest cannot know: it has just booted, or slept in a file. */
+struct wake {
+	uint64_t realtime_ns;
+	uint8_t seed[32];
+} __attribute__((packed));
 
 struct exit_report {
 	int32_t status;		/* exit status, or -1 */

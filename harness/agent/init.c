@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Process 1 of a guest whose root is the host's, read-only, over 9p or virtiofs.
+ * Process 1 of a guest whose root is read-only: the host's, over 9p or virtiofs,
+ * or an image that the harness has made (harness/guest/root.py).
  *
  * virtme-ng has an init of its own, which does all that a desktop may want:
  * udev, tmpfiles, sudo, snap.  On a host that has them that is most of a boot's
  * time.  Tests need little of it, so this does that little:
  *
- *   /          an overlay of the host's root: writes stay in the guest's memory
+ *   /          an overlay of that root: writes stay in the guest's memory
  *   /proc /sys /dev /dev/pts /dev/shm /run /tmp, debugfs, tracefs, configfs,
  *   securityfs and cgroup2 at their usual places, where the kernel has them
- *   the directories that the host exports beside its root (virtme_initmount*)
+ *   the directories that the host exports beside its root (virtme_initmount*), or
+ *   that an image has for places where these mounts are (/.harness/places)
  *   loopback up, a host name, PATH, HOME
  */
 #define _GNU_SOURCE
@@ -166,6 +168,24 @@ static void mount_exports(void)
 	}
 }
 
+/* An image's directory /.harness/N, for the path on the N-th line (from 0) of its list. */
+static void mount_places(void)
+{
+	char line[4096], from[64];
+	FILE *list = fopen("/.harness/places", "re");
+	int number = 0;
+
+	while (list && fgets(line, sizeof(line), list)) {
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(from, sizeof(from), "/.harness/%d", number++);
+		make_directories(line);
+		if (mount(from, line, NULL, MS_BIND, NULL))
+			give_up("cannot mount what is to be at", line);
+	}
+	if (list)
+		fclose(list);
+}
+
 static void link_descriptors(void)
 {
 	static const char *const links[][2] = {
@@ -202,6 +222,7 @@ void init_system(void)
 	umask(022);
 	link_descriptors();
 	mount_exports();
+	mount_places();
 	loopback_up();
 	if (sethostname("harness", strlen("harness")))
 		complain("cannot set", "the host name");

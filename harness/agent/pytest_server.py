@@ -80,6 +80,7 @@ class Control:
         """The next node id, empty when the agent is gone."""
         self._token, _, node = os.read(self._fd, _REQUEST_MAX).decode().partition(" ")
         _reap()
+        _reseed()
         self._spent = _spent()
         return node
 
@@ -214,6 +215,12 @@ def _reap() -> None:
             pass
     except ChildProcessError:
         pass
+
+
+def _reseed() -> None:
+    """A guest that was saved after the import would see the same numbers at every restore."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
 
 
 def main() -> int:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Frames between the host and the agent (harness/agent/agent.c is the other side)."""
 
+import os
 import struct
+import time
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -9,8 +11,9 @@ from harness.errors import StageError
 from harness.model import Command
 
 PORT = "harness.agent"
-VERSION = 2
+VERSION = 3
 _HEADER = struct.Struct("<IIB")
+_WAKE = struct.Struct("<Q32s")
 _EXIT = struct.Struct("<iiIQQQQ")
 _FRAME_MAX = 16 << 20
 _TIMED_OUT = 1
@@ -26,6 +29,8 @@ class Kind(IntEnum):
     READ = 3
     SERVE = 4
     CALL = 5
+    WAKE = 6
+    QUIET = 7
     HELLO = 16
     OUTPUT = 17
     EXIT = 18
@@ -108,6 +113,12 @@ def pack_command(kind: Kind, ident: int, command: Command, *, nonce: str) -> byt
     timeout_ms = min(int(command.timeout_s * 1000), 0xFFFFFFFF)
     head = struct.pack("<II", timeout_ms, len(command.argv))
     return pack(kind, ident, head + b"".join(s.encode() + b"\0" for s in strings))
+
+
+def pack_wake(text: str = "") -> bytes:
+    """The WAKE frame: what time it is, random bytes, and a line for the kernel's log, if any."""
+    head = _WAKE.pack(time.time_ns(), os.urandom(32))
+    return pack(Kind.WAKE, 0, head + text.encode() + b"\0")
 
 
 def parse_hello(data: bytes) -> Hello:

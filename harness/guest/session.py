@@ -3,19 +3,16 @@
 
 import os
 import selectors
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness import proc
 from harness.console import Console
 from harness.errors import BootError, HarnessError, QemuDiedError, StageError
-from harness.guest import BootPlan, channel, qmp
+from harness.guest import BootPlan, channel
+from harness.guest.qemu import PORT_ID, Running
+from harness.guest.qmp import Monitor, QmpEvents
 from harness.model import Command, CommandResult, Loss, Splat
-
-PORT_ID = "harness-agent"
-"""QEMU's id for the device of the agent's port, by which QMP tells of it."""
 
 _OUTPUT_MAX = 4 << 20
 _SERVE_S = 30.0  # for a server to be ready, at the host's own speed
@@ -26,50 +23,76 @@ _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
 
 
 class Session:
-    """A guest that said hello. Single-threaded: every wait pumps console, agent and QMP."""
+    """A guest with an agent to greet. Single-threaded: every wait pumps console, agent and QMP.
 
-    def __init__(
-        self,
-        process: proc.Process,
-        console: Console,
-        sockets: tuple[socket.socket, socket.socket],
-        plan: BootPlan,
-        nonce: str,
-    ) -> None:
-        self._process = process
-        self.console = console
-        self._agent, self._qmp_socket = sockets
-        self._nonce = nonce
+    `woken`: it was restored, so that the agent has its port open already and waits.
+    """
+
+    def __init__(self, running: Running, plan: BootPlan, *, woken: bool = False) -> None:
+        self._process = running.process
+        self.console = running.console
+        self._agent = running.agent
+        self._nonce = running.nonce
         self._reader = channel.FrameReader()
-        self._qmp = qmp.QmpEvents(PORT_ID)
+        self.monitor = Monitor(running.qmp, QmpEvents(PORT_ID, port_open=woken))
         self._frames: list[channel.Frame] = []
         self._selector = selectors.DefaultSelector()
-        self._selector.register(console, selectors.EVENT_READ, self._read_console)
+        self._selector.register(self.console, selectors.EVENT_READ, self._read_console)
         self._selector.register(self._agent, selectors.EVENT_READ, self._read_agent)
-        self._selector.register(self._qmp_socket, selectors.EVENT_READ, self._read_qmp)
+        self._selector.register(self.monitor, selectors.EVENT_READ, self._read_qmp)
         self._ident = 0
-        self._server: tuple[str, ...] = ()
         self._gone_at: float | None = None
+        self._inherited: tuple[Splat, ...] = ()
+        self.server: tuple[str, ...] = ()
         self.accel = plan.accel
         self.release = ""
         self.slowness = 1.0
         self.scratch: dict[str, str] = {}
-        self._greet(plan)
 
-    def _greet(self, plan: BootPlan) -> None:
-        deadline = time.monotonic() + plan.spec.boot_timeout_s
-        frame = self._next_frame(deadline)
-        if frame is None or frame.kind != channel.Kind.HELLO:
-            raise _boot_error(self.console, self.loss, plan)
-        hello = channel.parse_hello(frame.data)
-        self.release = hello.release
+    def greet(self, plan: BootPlan) -> None:
+        """Wait for the agent of a guest that boots. BootError when none answers in time."""
+        hello = self._hello(plan, plan.spec.boot_timeout_s)
         self.slowness = max(1.0, hello.calibration_us / max(1, plan.calibration_us))
+        self.wake(plan, timeout_s=_GRACE_S * self.slowness)
+
+    def wake(self, plan: BootPlan, text: str = "", *, timeout_s: float) -> None:
+        """Tell the guest the time and random numbers of its own, `text` the kernel's log, and
+        have the agent prove that it is there. BootError when it does not."""
+        line = f"{self._nonce}: {text}" if text else ""
+        self._send(channel.pack_wake(line))
+        self.release = self._hello(plan, timeout_s).release
+
+    def _hello(self, plan: BootPlan, timeout_s: float) -> channel.Hello:
+        frame = self._next_frame(time.monotonic() + timeout_s)
+        if frame is None or frame.kind != channel.Kind.HELLO:
+            raise _boot_error(self.console, self.loss, plan, timeout_s)
+        return channel.parse_hello(frame.data)
+
+    def calm(self, timeout_s: float) -> None:
+        """Wait until the guest has little to do, as well as a guest can know. StageError when it
+        does not say so."""
+        self._ident += 1
+        self._send(channel.pack(channel.Kind.QUIET, self._ident))
+        deadline = time.monotonic() + timeout_s
+        while (frame := self._next_frame(deadline)) is not None:
+            if frame.ident == self._ident:
+                return
+        raise StageError(f"the guest does not come to rest: {self.loss or Loss.SILENT}")
+
+    def inherit(self, splats: tuple[Splat, ...]) -> None:
+        """Count what an earlier guest, which this one was saved from, reported outside of every
+        command."""
+        self._inherited = splats
+
+    def abort(self) -> None:
+        """See harness.guest.Guest."""
+        self._process.kill()
 
     @property
     def loss(self) -> Loss | None:
-        """How the guest went away, None while it is there."""
-        if self._qmp.loss is not None:
-            return self._qmp.loss
+        """See harness.guest.Guest."""
+        if self.monitor.events.loss is not None:
+            return self.monitor.events.loss
         return Loss.QEMU if self.console.ended else None
 
     def run(
@@ -81,19 +104,21 @@ class Session:
             return self._exchange(channel.Kind.EXEC, command, on_output)[0]
         before = CommandResult(status=0)
         for _ in range(2):
-            if self._server != command.server:
-                before = self._serve(command, on_output)
+            if self.server != command.server:
+                before = self.serve(command, on_output)
                 if before.status != 0:
                     return before
             ended, unserved = self._exchange(channel.Kind.CALL, command, on_output)
             if not unserved:
                 break
-            self._server = ()  # the last call was its end
+            self.server = ()  # the last call was its end
         return replace(
             ended, output=before.output + ended.output, splats=before.splats + ended.splats
         )
 
-    def _serve(self, command: Command, on_output: Callable[[bytes], None] | None) -> CommandResult:
+    def serve(
+        self, command: Command, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
         """Start the server of `command`; a status of 0 means that it is ready."""
         start = replace(
             command,
@@ -102,7 +127,7 @@ class Session:
             timeout_s=_SERVE_S * self.slowness,
         )
         ended, _ = self._exchange(channel.Kind.SERVE, start, on_output)
-        self._server = command.server if ended.status == 0 else ()
+        self.server = command.server if ended.status == 0 else ()
         return ended
 
     def _exchange(
@@ -148,9 +173,10 @@ class Session:
         return result, False
 
     def stray_splats(self) -> tuple[Splat, ...]:
-        """Splats outside of every command: of the boot, or between two tests."""
+        """See harness.guest.Guest."""
         inside = {id(s) for ident in self.console.marks for s in self.console.during(ident)}
-        return tuple(splat for splat in self.console.splats if id(splat) not in inside)
+        own = tuple(splat for splat in self.console.splats if id(splat) not in inside)
+        return self._inherited + own
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""
@@ -200,11 +226,11 @@ class Session:
             self._selector.unregister(self.console)
 
     def _read_agent(self) -> None:
-        chunk = _receive(self._agent)
+        chunk = self._receive()
         if chunk:
             for frame in self._reader.feed(chunk):
                 if frame.kind == channel.Kind.DIED:
-                    self._qmp.lose(Loss.AGENT)
+                    self.monitor.events.lose(Loss.AGENT)
                 else:
                     self._frames.append(frame)
         else:
@@ -212,11 +238,14 @@ class Session:
             self._gone_at = time.monotonic() + _LAST_WORDS_S
 
     def _read_qmp(self) -> None:
-        chunk = _receive(self._qmp_socket)
-        if chunk:
-            self._qmp.feed(chunk)
-        else:
-            self._selector.unregister(self._qmp_socket)
+        if not self.monitor.pump():
+            self._selector.unregister(self.monitor)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._agent.recv(256 << 10)
+        except OSError:
+            return b""
 
     def _settle(self, ident: int, *, lost: bool) -> None:
         """Read the console up to the end marker, or to its end when the guest is lost, so that
@@ -229,14 +258,9 @@ class Session:
             self._pump(deadline - time.monotonic())
 
 
-def _receive(sock: socket.socket) -> bytes:
-    try:
-        return sock.recv(256 << 10)
-    except OSError:
-        return b""
-
-
-def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessError:
+def _boot_error(
+    console: Console, loss: Loss | None, plan: BootPlan, timeout_s: float
+) -> HarnessError:
     """Why there is no agent. The fact that there is none comes from the process and the clock;
     the console only serves to say it better."""
     tail = "\n".join(console.tail(60))
@@ -256,7 +280,7 @@ def _boot_error(console: Console, loss: Loss | None, plan: BootPlan) -> HarnessE
     elif loss is not None:
         why = f"{loss} before the agent answered"
     elif not tail:
-        why = f"nothing came to the console within {plan.spec.boot_timeout_s:.0f} s"
+        why = f"nothing came to the console within {timeout_s:.0f} s"
     else:
-        why = f"the agent did not answer within {plan.spec.boot_timeout_s:.0f} s"
+        why = f"the agent did not answer within {timeout_s:.0f} s"
     return BootError(f"the guest did not boot: {why}", log=console.path, lines=console.tail())

@@ -50,8 +50,8 @@ def plan(*hosts: str, drives: tuple[Drive, ...] = ()) -> BootPlan:
 
 
 def test_vng_is_asked_once_for_all_kernels_and_directories(tools: Path) -> None:
-    first = vng._composed(kernel(Path("/k/1")), plan("/a", "/a/b"), Path("/s/1"))
-    second = vng._composed(kernel(Path("/k/2")), plan("/c", "/d"), Path("/s/2"))
+    first = vng.composed(kernel(Path("/k/1")), plan("/a", "/a/b"), Path("/s/1"))
+    second = vng.composed(kernel(Path("/k/2")), plan("/c", "/d"), Path("/s/2"))
     assert (tools / "log").read_text() == "asked\n"
     assert "virtme-ng" in first and "virtme-ng" in second
     assert "/k/1/bzImage" in first and "/k/2/bzImage" in second
@@ -62,7 +62,7 @@ def test_vng_is_asked_once_for_all_kernels_and_directories(tools: Path) -> None:
 
 def test_vng_is_asked_again_where_the_guest_is_another(tools: Path) -> None:
     for wanted in (plan("/a"), plan("/a", "/a"), plan("/a", "/b")):
-        words = vng._composed(kernel(Path("/k")), wanted, Path("/s"))
+        words = vng.composed(kernel(Path("/k")), wanted, Path("/s"))
         assert [word[len("local,path=") : -3] for word in words if "local" in word] == [
             str(mount.host) for mount in wanted.mounts
         ]
@@ -73,7 +73,7 @@ def test_a_vng_that_fails_is_not_remembered(tools: Path) -> None:
     (tools / "vng").write_text("#!/bin/sh\necho no such thing >&2; exit 1\n")
     for _ in range(2):
         with pytest.raises(BootError, match="cannot say how") as caught:
-            vng._composed(kernel(Path("/k")), plan(), Path("/s"))
+            vng.composed(kernel(Path("/k")), plan(), Path("/s"))
         assert caught.value.lines == ("no such thing",)
 
 
@@ -85,7 +85,7 @@ def drives(*files: str, bps_read: int = 0) -> tuple[Drive, ...]:
 def test_vng_is_asked_once_for_all_files_of_disks(tools: Path) -> None:
     for files in (("/proc/1/fd/1", "/proc/1/fd/10"), ("/proc/1/fd/10", "/proc/1/fd/1")):
         wanted = plan(drives=drives(*files))
-        words = vng._composed(kernel(Path("/k")), wanted, Path("/s"))
+        words = vng.composed(kernel(Path("/k")), wanted, Path("/s"))
         values = [word for word in words if word.startswith("file=/")]
         assert [value.partition(",")[0] for value in values] == [f"file={file}" for file in files]
     assert (tools / "log").read_text() == "asked\n"
@@ -93,7 +93,7 @@ def test_vng_is_asked_once_for_all_files_of_disks(tools: Path) -> None:
 
 def test_disks_come_before_what_the_user_adds(tools: Path) -> None:
     wanted = replace(plan(drives=drives("/f", bps_read=4 << 20)), spec=GuestSpec(qemu=("-usb",)))
-    words = vng._composed(kernel(Path("/k")), wanted, Path("/s"))
+    words = vng.composed(kernel(Path("/k")), wanted, Path("/s"))
     drive = words[words.index("-drive") + 1]
     assert drive.startswith("file=/f,") and drive.endswith(",throttling.bps-read=4194304")
     assert "throttling.bps-write" not in drive and "cache=unsafe" in drive
