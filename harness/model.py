@@ -264,8 +264,8 @@ class Subtest:
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
     guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
-    whom it may share a boot; `server` is as in Command; `disk` is its suite's, whose path it finds
-    in SCRATCH_DEV."""
+    whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `server` is as
+    in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV."""
 
     name: str
     argv: tuple[str, ...]
@@ -273,6 +273,7 @@ class Test:
     timeout_s: float = 45.0
     expect_splat: str = ""
     isolation: str = "run"
+    guest: str = "any"
     server: tuple[str, ...] = ()
     disk: Disk | None = None
 
@@ -312,6 +313,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a guest with a root of its own has of the host: files and directories at places in
+    the guest; programs, by name or path, with their libraries."""
+
+    mounts: tuple[Mount, ...] = ()
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
     """How often the plan runs: `count` times (0: without end), until the first bad result
     (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
@@ -330,8 +340,9 @@ class Cell:
     to start from, `settings` are SYMBOL=value, `cc` and `llvm` as in toolchain.Toolchain;
     `commands` are programs of the host to run as tests, `tests` globs on test names, empty for all;
     `timeout_s` is for each test, as it is, in place of what its suite says; `env` is what each test
-    finds in its environment; `with_base` also runs the unpatched base. `accel` is kvm, tcg or None
-    to find out.
+    finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
+    run) in place of what suites say of it, `parallel` how many guests may run at once; `with_base`
+    also runs the unpatched base. `accel` is kvm, tcg or None to find out.
     """
 
     stack: Series
@@ -352,6 +363,9 @@ class Cell:
     mounts: tuple[Mount, ...] = ()
     with_base: bool = False
     accel: str | None = None
+    guest_kind: str = "auto"
+    isolation: str | None = None
+    parallel: int = 1
     rounds: Rounds = Rounds()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.model import Fragment, Mount, Test
+from harness.model import Contents, Fragment, Mount, Test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +21,12 @@ class Modules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A suite that is ready to run: its plan, what the guest must see for it, its modules."""
+    """A suite that is ready to run: its plan, its modules, and what the guest must see for it:
+    `mounts` beside the host's root, `contents` in a root of its own."""
 
     tests: tuple[Test, ...]
     mounts: tuple[Mount, ...]
+    contents: Contents = Contents()
     modules: Modules | None = None
 
 

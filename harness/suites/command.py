@@ -43,6 +43,7 @@ class Commands:
                     argv=argv,
                     cwd=str(self._here),
                     timeout_s=_TIMEOUT_S,
+                    guest="vng",  # any program, with all that it may want of the host
                 )
             )
         programs = (Path(argv[0]) for argv in self._argvs if argv[0].startswith("/"))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from harness import cache, kconfig, proc, toolchain
 from harness.errors import BuildError, UsageError
-from harness.model import Disk, Fragment, Mount, Test
+from harness.model import Contents, Disk, Fragment, Mount, Test
 from harness.suites import Modules, Prepared, python_tests, scratch
 
 GUEST_DIR = "/run/harness/tests"
 _COMPILE_S = 600.0
-_SUITE_KEYS = {"timeout", "guest", "isolation", "scratch"}
+_SUITE_KEYS = {"timeout", "guest", "isolation", "scratch", "tools"}
 _TEST_KEYS = {"timeout", "expect-splat"}
 _CHOICES = {"guest": {"vng", "any"}, "isolation": {"test", "suite", "run"}}
 
@@ -32,6 +32,7 @@ class Settings:
     guest: str = "any"
     isolation: str = "run"
     scratch: Disk | None = None
+    tools: tuple[str, ...] = ()
     timeouts_s: dict[str, float] = field(default_factory=dict)
     expect_splat: dict[str, str] = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ class GuestTests:
         directory = f"{GUEST_DIR}/{self.name}"
         tests = [self._test(name, argv=(f"{directory}/{name}",), cwd=directory) for name in listed]
         mounts = [Mount(guest=directory, host=programs)]
+        contents = list(mounts)
         if (programs / "pytest.txt").exists():
             files = (programs / "pytest.txt").read_text().split()
             # At the host's path: it is what the bytecode, and so a traceback, has in it.
@@ -78,12 +80,16 @@ class GuestTests:
                 for one in python_tests.collect(programs, files, log)
             ]
             mounts += python_tests.mounts(programs)
+            contents += python_tests.contents(programs)
         known = {test.name.removeprefix(f"{self.name}/") for test in tests}
         for name in (*self.settings.timeouts_s, *self.settings.expect_splat):
             if name not in known:
                 raise UsageError(f"{self._area / 'settings'}: there is no test {name}")
         return Prepared(
-            tests=tuple(tests), mounts=tuple(mounts), modules=self._modules(programs, tests)
+            tests=tuple(tests),
+            mounts=tuple(mounts),
+            contents=Contents(mounts=tuple(contents), tools=self.settings.tools),
+            modules=self._modules(programs, tests),
         )
 
     def _modules(self, programs: Path, tests: Sequence[Test]) -> Modules | None:
@@ -107,6 +113,7 @@ class GuestTests:
             timeout_s=settings.timeouts_s.get(name, settings.timeout_s),
             expect_splat=settings.expect_splat.get(name, ""),
             isolation=settings.isolation,
+            guest=settings.guest,
             disk=settings.scratch,
         )
 
@@ -211,6 +218,7 @@ def parse_settings(path: Path) -> Settings:
         guest=values.get("guest", "any"),
         isolation=values.get("isolation", "run"),
         scratch=disk,
+        tools=tuple(values.get("tools", "").split()),
         timeouts_s=timeouts_s,
         expect_splat=expect_splat,
     )

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import py_compile
 import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,22 @@ from harness.suites import shown
 _SERVER = Path(__file__).parent.parent / "agent/pytest_server.py"
 _COLLECT_S = 120.0
 _LISTING = "pytest.json"
+_IMPORTED = "imported.json"
 _PROGRAM = "pytest_server.pyc"
 # pytest and all that it imports of others.
 _PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+# pytest's own loop, and then which files were imported, for _LISTING.
+_COLLECTOR = """
+import json, sys, pytest
+status = pytest.main(sys.argv[2:])
+files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+with open(sys.argv[1], "w") as listing:
+    json.dump(sorted({file for file in files if file}), listing)
+sys.exit(status)
+"""
+# Of the standard library, what no test in a guest imports.
+_LEFT_OUT = {"test", "idlelib", "tkinter", "turtledemo", "turtle.py", "lib2to3", "ensurepip"}
+_LEFT_OUT |= {"pydoc_data", "site-packages", "dist-packages", "distutils", "venv"}
 _NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -54,15 +68,17 @@ def collect(directory: Path, files: Sequence[str], log: Path) -> tuple[PythonTes
     `directory`. BuildError with pytest's words when it cannot.
     """
     stored = directory / _LISTING
-    nodes = cache.read_json(stored)
-    if nodes is None:
+    if cache.read_json(stored) is None:
         nodes = _collect(directory, files, log)
-        cache.write_json(stored, nodes)
+        imported = cache.read_json(directory / _IMPORTED) or []
+        cache.write_json(stored, {"nodes": nodes, "imported": imported})
+    nodes = cache.read_json(stored)["nodes"]
     return tuple(PythonTest(name=_name(node), node=node) for node in nodes)
 
 
 def _collect(directory: Path, files: Sequence[str], log: Path) -> list[str]:
-    argv = [sys.executable, "-P", "-m", "pytest", "--collect-only", "-q"]
+    argv = [sys.executable, "-P", "-c", _COLLECTOR, str(directory / _IMPORTED)]
+    argv += ["--collect-only", "-q"]
     argv += ["-c", os.devnull, "--rootdir", str(directory), "-p", "no:cacheprovider", *files]
     env = {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -99,6 +115,23 @@ def mounts(directory: Path) -> tuple[Mount, ...]:
     """What of `directory` and the interpreter the guest would not see at its place."""
     prefixes = (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1])
     return shown((directory, *prefixes, *_sites()))
+
+
+def contents(directory: Path) -> tuple[Mount, ...]:
+    """What of the host a guest with a root of its own has for the tests in `directory`: them, the
+    interpreter, its library, and the packages that they import at their top."""
+    library = Path(sysconfig.get_path("stdlib"))
+    own = [path for path in library.iterdir() if path.name not in _LEFT_OUT]
+    imported = [Path(file) for file in cache.read_json(directory / _LISTING)["imported"]]
+    packages = {
+        site / file.relative_to(site).parts[0]
+        for site in _sites()
+        for file in imported
+        if file.is_relative_to(site)
+    }
+    places = [directory, Path(sys.executable), Path(sys.prefix) / "pyvenv.cfg", *own]
+    places += sorted(packages)
+    return tuple(Mount(guest=str(place), host=place) for place in places if place.exists())
 
 
 def _sites() -> tuple[Path, ...]:
