@@ -2,66 +2,147 @@
 """The guests of a run, one boot after another, each with its directory in the record."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import cache
-from harness.errors import GuestLostError, QemuDiedError, StageError
-from harness.guest import BootPlan, disk, vng
+from harness.errors import (
+    GuestLostError,
+    QemuDiedError,
+    RestoreError,
+    SaveError,
+    StageError,
+    UsageError,
+)
+from harness.guest import BootPlan, disk, machine, root, snapshot, vng
 from harness.guest.agent import Agent
 from harness.guest.session import Session
-from harness.model import Disk, GuestSpec, Kernel, Mount
+from harness.model import Command, Contents, Disk, GuestSpec, Kernel, Mount, Test
 from harness.record import Record
+from harness.saved import SavedGuests
 from harness.watch import Watch
 
 _ATTEMPTS = 2  # to bring a guest up that came up before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a guest must be fit for: the server of its tests, if any, and whether it may have a
+    root of its own (any) or needs the host's (vng)."""
+
+    guest: str = "vng"
+    server: Command | None = None
+
+    @classmethod
+    def of(cls, test: Test) -> "Needs":
+        """Of a test, and of all that may share its guest."""
+        server = Command(argv=(), cwd=test.cwd, server=test.server) if test.server else None
+        return cls(guest=test.guest, server=server)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Boots:
-    """How the guests of a run are made; `mounts` are shown to all of them, and each has `disks`,
-    empty ones of its own."""
+    """How the guests of a run are made. Under vng they see `mounts` beside the host's root, else
+    `contents`; each has `disks`, empty ones of its own. `kind` is auto, vng or snapshot, as asked
+    for; `unfit` says why none can be saved, if so; `used` are the kinds that there were."""
 
     spec: GuestSpec
     agent: Agent
     accel: str
     mounts: tuple[Mount, ...]
+    contents: tuple[Contents, ...]
     record: Record
     watch: Watch
+    saved: SavedGuests
     disks: tuple[Disk, ...] = ()
+    kind: str = "auto"
+    unfit: str = ""
+    used: dict[str, None] = field(default_factory=dict)
+
+    def kind_of(self, needs: Needs) -> str:
+        """vng or snapshot, for guests that have to be fit for `needs`."""
+        booted = self.unfit or self.saved.given_up or "vng" in (self.kind, needs.guest)
+        return "vng" if booted else "snapshot"
 
     @contextlib.contextmanager
     def boot(
-        self, kernel: Kernel, mounts: tuple[Mount, ...], *, again: bool
+        self, kernel: Kernel, mounts: tuple[Mount, ...], needs: Needs, *, again: bool
     ) -> Iterator[tuple[Session, int]]:
-        """A guest and the number of its boot. With `again`, as one came up before, it is tried
-        once more, and it is a GuestLostError when none does."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            number, directory = self.record.new_boot()
+        """A guest and the number of its boot; it sees `mounts` too. With `again`, as one came up
+        before, it is tried once more, and it is a GuestLostError when none does."""
+        failures = 0
+        while True:
             with contextlib.ExitStack() as stack:
-                boot_plan = stack.enter_context(self._plan(kernel, mounts))
                 try:
-                    guest = stack.enter_context(vng.boot(kernel, boot_plan, directory))
+                    booted = stack.enter_context(self._attempt(kernel, mounts, needs))
                 except StageError as error:
-                    crashed = isinstance(error, QemuDiedError)
-                    if not again and (not crashed or attempt == _ATTEMPTS):
-                        raise
-                    if attempt == _ATTEMPTS:
-                        raise GuestLostError(
-                            f"no guest could be brought back: {error.message}",
-                            log=error.log,
-                            lines=error.lines,
-                        ) from None
+                    failures += 1
+                    self._think_again(error, failures, again=again)
                     continue
-                yield guest, number
+                yield booted
                 return
+
+    def _think_again(self, error: StageError, failures: int, *, again: bool) -> None:
+        """Comes back where another attempt is worth it; else raises what the run ends with."""
+        restored = isinstance(error, RestoreError)
+        if isinstance(error, SaveError) and self.kind == "auto" and (failures > 1 or not restored):
+            self.saved.give_up(error)  # so that the next attempt is a boot
+            return
+        worth = again or restored or isinstance(error, QemuDiedError)
+        if worth and failures < _ATTEMPTS:
+            return
+        if not again:
+            raise error
+        raise GuestLostError(
+            f"no guest could be brought back: {error.message}", log=error.log, lines=error.lines
+        )
+
+    @contextlib.contextmanager
+    def _attempt(
+        self, kernel: Kernel, mounts: tuple[Mount, ...], needs: Needs
+    ) -> Iterator[tuple[Session, int]]:
+        kind = self.kind_of(needs)
+        self.used[kind] = None
+        if kind == "snapshot":
+            with self._restored(kernel, mounts, needs) as booted:
+                yield booted
+            return
+        number, directory = self.record.new_boot()
+        with (
+            self._plan(kernel, mounts) as boot_plan,
+            vng.boot(kernel, boot_plan, directory) as guest,
+        ):
+            yield guest, number
+
+    @contextlib.contextmanager
+    def _restored(
+        self, kernel: Kernel, mounts: tuple[Mount, ...], needs: Needs
+    ) -> Iterator[tuple[Session, int]]:
+        contents = (*self.contents, Contents(mounts=mounts))
+        own = self.saved.root(contents, self.agent.program)
+        with self._plan(kernel, ()) as boot_plan, contextlib.ExitStack() as stack:
+            recipe = snapshot.Recipe(
+                kernel=kernel, root=own, plan=replace(boot_plan, mounts=()), server=needs.server
+            )
+            state = self.saved.state(recipe)
+            number, directory = self.record.new_boot()
+            text = f"restored from {state.key[:12]} as boot {number}"
+            try:
+                guest = stack.enter_context(snapshot.restore(recipe, state, directory, text))
+            except StageError as error:
+                self.saved.discard(state, error.message)
+                said = f"a saved guest does not come back: {error.message}"
+                raise RestoreError(said, log=error.log, lines=error.lines) from None
+            guest.inherit(self.saved.splats(state))
+            yield guest, number
 
     @contextlib.contextmanager
     def shell_command(self, kernel: Kernel, mounts: tuple[Mount, ...]) -> Iterator[list[str]]:
         """The command for a shell in such a guest on the terminal, to be run within."""
         with self._plan(kernel, mounts) as boot_plan:
-            yield vng.command_line(kernel, boot_plan, None)
+            over_9p = not vng.has_virtiofsd()
+            yield vng.command_line(kernel, boot_plan, None, over_9p=over_9p)
 
     @contextlib.contextmanager
     def _plan(self, kernel: Kernel, mounts: tuple[Mount, ...]) -> Iterator[BootPlan]:
@@ -89,3 +170,29 @@ class Boots:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+def why_unfit(kernels: Sequence[Kernel], spec: GuestSpec) -> str:
+    """Why guests of these kernels cannot be saved and restored; empty when they can."""
+    if spec.gdb or spec.qemu:
+        return "QEMU's options are the user's"
+    if tool := root.missing():
+        return f"{tool} is not installed"
+    for kernel in kernels:
+        built_in = set(kernel.config.read_text().splitlines())
+        for symbol in machine.NEEDED:
+            if f"{symbol}=y" not in built_in:
+                return f"the kernel has no {symbol}=y"
+    return ""
+
+
+def check_kind(kind: str, unfit: str, tests: Sequence[Test]) -> None:
+    """UsageError where snapshots are asked for and cannot be."""
+    if kind != "snapshot":
+        return
+    if unfit:
+        raise UsageError(f"--guest snapshot: {unfit}")
+    if bound := next((test.name for test in tests if test.guest == "vng"), None):
+        raise UsageError(
+            f"--guest snapshot: {bound} needs the host's root", hint="--guest auto takes vng for it"
+        )

@@ -106,9 +106,10 @@ def evict(directory: Path, limit_bytes: int) -> int:
 
     What was used within the last hour stays, as a run may need it."""
     entries = []
-    for entry in directory.iterdir():
+    for entry in directory.iterdir() if directory.exists() else ():
         if entry.is_dir() and not entry.name.startswith("."):
-            size = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+            files = [file.stat() for file in entry.rglob("*") if file.is_file()]
+            size = sum(status.st_blocks * 512 for status in files)  # a guest's memory has holes
             entries.append((entry.stat().st_mtime, size, entry))
     total = sum(size for _, size, _ in entries)
     gone = 0

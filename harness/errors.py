@@ -96,6 +96,17 @@ class QemuDiedError(BootError):
     """QEMU itself ended while the guest came up: more likely its fault than the kernel's."""
 
 
+class SaveError(StageError):
+    """A guest could not be saved, or what was saved is of no use; others can be booted."""
+
+    exit_code = ExitCode.BOOT
+    stage = "boot"
+
+
+class RestoreError(SaveError):
+    """A saved guest did not come back. It is thrown away; another one may."""
+
+
 class GuestLostError(StageError):
     """A guest died and no new one could be brought up in its place."""
 

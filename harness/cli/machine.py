@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
     doctor.add_argument("--json", action="store_true", help="one JSON document")
     kept = parser.group(commands, "cache", "show or empty the cache")
     parser.command(kept, "show", _cache_show, "what lies in the cache and how large it is")
-    parser.command(kept, "prune", _cache_prune, "remove slots and kernels that are not in use")
+    parser.command(
+        kept, "prune", _cache_prune, "remove slots, kernels and saved guests that are not in use"
+    )
     config = parser.group(commands, "config", "show where defaults come from")
     shown = parser.command(config, "show", _config_show, "each value and where it was set")
     shown.add_argument("--json", action="store_true", help="one JSON document")
@@ -100,8 +102,11 @@ def _cache_prune(arguments: argparse.Namespace) -> int:
     from harness import slot
 
     count = slot.prune()
-    gone = cache.evict(cache.root() / "kernels", 0) if (cache.root() / "kernels").exists() else 0
-    print(f"removed {count} slots and {gone} kernels")
+    gone = {part: cache.evict(cache.root() / part, 0) for part in ("kernels", "states", "roots")}
+    print(
+        f"removed {count} slots, {gone['kernels']} kernels, {gone['states']} saved guests"
+        f" and {gone['roots']} of their roots"
+    )
     return ExitCode.OK
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.model import Command, CommandResult, Disk, GuestSpec, Mount
+from harness.model import Command, CommandResult, Disk, GuestSpec, Loss, Mount, Splat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,11 @@ class Guest(Protocol):
     accel: str
     scratch: dict[str, str]
 
+    @property
+    def loss(self) -> Loss | None:
+        """How the guest went away, None while it is there."""
+        ...
+
     def run(
         self, command: Command, on_output: Callable[[bytes], None] | None = None
     ) -> CommandResult:
@@ -53,4 +58,12 @@ class Guest(Protocol):
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """The content of a guest file; StageError with the reason when it cannot be read."""
+        ...
+
+    def stray_splats(self) -> tuple[Splat, ...]:
+        """Splats outside of every command: of the boot, or between two tests."""
+        ...
+
+    def abort(self) -> None:
+        """Kill the guest, from whatever thread; it is then lost."""
         ...
