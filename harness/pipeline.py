@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import (
+    boots,
     kconfig,
     kernel,
     menuconfig,
@@ -21,14 +22,14 @@ from harness import (
     tree,
     verdict,
 )
-from harness.boots import Boots
-from harness.guest import accel, agent
+from harness.boots import Boots, Needs
+from harness.execution import Execution, Target
+from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
 from harness.model import (
     Base,
     Cell,
-    Command,
-    CommandResult,
+    Contents,
     Disk,
     Kconfig,
     Kernel,
@@ -43,18 +44,15 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
+from harness.saved import SavedGuests
 from harness.suites import Modules, Prepared, Suite
 from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
-from harness.suites.judge import judge
 from harness.watch import Watch
 
 _TOOLS = ("git", "make", "gcc", "flex", "bison", "bc", "qemu-system-x86_64", "vng")
-_DAY_S = 86400.0
-_RETRIES = 2  # of a test before which the guest was lost
 
-
-Look = Callable[[Session, Path], None]
+Look = Callable[[Guest, Path], None]
 """Called with the guest of the last test and the sources of its kernel, both held meanwhile."""
 
 
@@ -73,15 +71,16 @@ class CellRun:
         self._record = record
         self._watch = watch
         self._stages: list[Stage] = []
-        self._results: dict[str, list[Result]] = {}
+        self._executions: dict[str, Execution] = {}
         self._planned: tuple[Test, ...] = ()
-        self._stray: dict[str, list[Splat]] = {}
         self._base: Base | None = None
         self._kernels: dict[str, Kernel] = {}
         self._boots: Boots | None = None
+        self._saved = SavedGuests(record, watch)
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
+        self._contents: tuple[Contents, ...] = ()
         self._disks: tuple[Disk, ...] = ()
         self._modules: tuple[Modules, ...] = ()
         self._module_mounts: dict[str, tuple[Mount, ...]] = {}
@@ -90,15 +89,18 @@ class CellRun:
     def run(self) -> None:
         """The story. Raises StageError (or another HarnessError) when a stage fails."""
         suites = self._prepare()
-        every = [test for one in suites for test in one.tests]
+        every = [self._isolated(test) for one in suites for test in one.tests]
         self._planned = tests = plan.select(every, self._cell.tests)
         self._record.plan([label for label, _ in self._labels()], tests)
         self._build_all()
+        self._choose_guests(tests)
+        assert self._boots is not None
         for label, _ in self._labels():
-            with self._stage(f"run {label}") as said:
+            with self._stage(f"run {label}") as said, self._saved:
                 self._watch.planned(len(tests) * self._cell.rounds.count)
                 self._run_tests(label, tests)
-                said.append(_count(self._results[label]))
+                found = _count(self._executions[label].results)
+                said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
 
     @contextlib.contextmanager
     def guest(self) -> Iterator[Session]:
@@ -106,7 +108,13 @@ class CellRun:
         self._prepare()
         self._build_all()
         label = self._labels()[-1][0]
-        with self._boot(label) as (booted, _):
+        mounts = self._module_mounts.get(label, ())
+        kind = self._cell.guest_kind
+        self._choose_guests(())
+        assert self._boots is not None
+        needs = Needs(guest="any" if kind == "snapshot" else "vng")
+        made = self._boots.boot(self._kernels[label], mounts, needs, again=False)
+        with self._saved, made as (booted, _):
             yield booted
 
     def build_only(self) -> Kernel:
@@ -153,6 +161,7 @@ class CellRun:
             self._agent = agent.build()
             prepared = [suite.prepare(log) for suite in suites]
             self._mounts = tuple(mount for one in prepared for mount in one.mounts)
+            self._contents = tuple(one.contents for one in prepared)
             disks = dict.fromkeys(test.disk for one in prepared for test in one.tests)
             self._disks = tuple(disk for disk in disks if disk)
             self._modules = tuple(one.modules for one in prepared if one.modules)
@@ -177,11 +186,29 @@ class CellRun:
                 agent=self._agent,
                 accel=found.name,
                 mounts=(*self._mounts, *self._cell.mounts),
+                contents=self._contents,
                 record=self._record,
                 watch=self._watch,
+                saved=self._saved,
                 disks=self._disks,
+                kind=self._cell.guest_kind,
+                unfit=boots.why_unfit(tuple(self._kernels.values()), self._cell.guest),
             )
             said.append(f"{found.name}: {found.why}")
+
+    def _isolated(self, test: Test) -> Test:
+        return replace(test, isolation=self._cell.isolation or test.isolation)
+
+    def _choose_guests(self, tests: Sequence[Test]) -> None:
+        """Which guests the tests get, said where there is a choice."""
+        assert self._boots is not None
+        made = self._boots
+        boots.check_kind(made.kind, made.unfit, tests)
+        kinds = {made.kind_of(Needs.of(test)) for test in tests}
+        if made.kind == "auto" and "vng" in kinds:
+            bound = next((test.name for test in tests if test.guest == "vng"), "")
+            why = made.unfit or f"{bound} needs the host's root"
+            self._watch.note(f"guests under vng: {why}")
 
     def _suite_names(self) -> tuple[str, ...]:
         """As asked for; else none beside --command; else the series'; else all there are."""
@@ -253,75 +280,27 @@ class CellRun:
             self._module_mounts[label] = tuple(mounts)
 
     def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
-        """Run the plan on one kernel, in as many guests as it takes."""
-        results = self._results.setdefault(label, [])
-        queue = plan.Queue(tests, self._cell.rounds)
-        retries = 0
-        while queue.next is not None:
-            with self._boot(label) as (guest, boot):
-                while (test := queue.next) is not None:
-                    ended = self._run_command(guest, test, label, boot)
-                    if ended.loss is not None and not ended.started and retries < _RETRIES:
-                        retries += 1  # an earlier test's late damage: not this one's fault
-                        break
-                    retries = 0
-                    result = self._judge(test, ended, label, boot=boot, number=queue.round)
-                    results.append(result)
-                    queue.done(result)
-                    if ended.loss is not None or guest.loss is not None or _wedged(result):
-                        break
-                    if queue.next is not None and not plan.may_share(test, queue.next):
-                        break
-                self._stray.setdefault(label, []).extend(guest.stray_splats())
-                if queue.next is None and label == self._labels()[-1][0]:
-                    self._keep(guest, label)
+        assert self._boots is not None
+        target = Target(
+            label=label,
+            kernel=self._kernels[label],
+            mounts=self._module_mounts.get(label, ()),
+        )
+        execution = Execution(
+            self._cell, target, self._boots, record=self._record, watch=self._watch
+        )
+        self._executions[label] = execution
+        wanted = self._look is not None and label == self._labels()[-1][0]
+        execution.run(tests, self._keep if wanted else None)
 
-    def _keep(self, guest: Session, label: str) -> None:
-        assert self._base is not None
-        if self._look is None:
-            return
+    def _keep(self, guest: Guest) -> None:
+        assert self._base is not None and self._look is not None
         if guest.loss is not None:
             self._watch.note(f"nothing to look at: {guest.loss}")
             return
+        label = self._labels()[-1][0]
         with slot.take(self._base, self._kernels[label].tree) as taken:
             self._look(guest, taken.source)
-
-    def _boot(self, label: str) -> AbstractContextManager[tuple[Session, int]]:
-        assert self._boots is not None
-        mounts = self._module_mounts.get(label, ())
-        again = bool(self._results.get(label))
-        return self._boots.boot(self._kernels[label], mounts, again=again)
-
-    def _run_command(self, guest: Session, test: Test, label: str, boot: int) -> CommandResult:
-        self._watch.started(test, label)
-        self._record.start(test.name, kernel=label, boot=boot)
-        scratch = (("SCRATCH_DEV", guest.scratch[test.disk.name]),) if test.disk else ()
-        command = Command(
-            argv=test.argv,
-            cwd=test.cwd,
-            env=(*scratch, *self._cell.env),
-            timeout_s=self._timeout_s(test, guest.slowness),
-            label=test.name,
-            server=test.server,
-        )
-        return guest.run(command)
-
-    def _timeout_s(self, test: Test, slowness: float) -> float:
-        if self._cell.guest.gdb:
-            return _DAY_S  # somebody may sit at a breakpoint
-        if self._cell.timeout_s is not None:
-            return self._cell.timeout_s  # what a person says is meant as said
-        return test.timeout_s * slowness
-
-    def _judge(
-        self, test: Test, ended: CommandResult, label: str, *, boot: int, number: int
-    ) -> Result:
-        result = replace(judge(test, ended, kernel=label, boot=boot), round=number)
-        if label == "base" and self._cell.stack.patches:
-            result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
-        self._record.result(result)
-        self._watch.ended(result)
-        return result
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[list[str]]:
@@ -338,19 +317,20 @@ class CellRun:
     def snapshot(self) -> Run:
         """What is known by now: all of it at the end, a part when a stage failed."""
         labels = [label for label, _ in self._labels()]
+        results = {label: execution.results for label, execution in self._executions.items()}
         table: tuple[Row, ...] = verdict.rows(
-            self._results.get(labels[-1], ()),
-            self._results.get("base", ()) if len(labels) > 1 else (),
+            results.get(labels[-1], ()),
+            results.get("base", ()) if len(labels) > 1 else (),
         )
-        tested = {result.test for result in self._results.get(labels[-1], ())}
+        tested = {result.test for result in results.get(labels[-1], ())}
         last = self._kernels.get(labels[-1])
-        known = [one for results in self._results.values() for one in results]
+        known = [one for every in results.values() for one in every]
         return Run(
             directory=self._record.path,
             series=self._cell.stack.name,
             base=self._base.name if self._base else self._cell.tree,
             kernel_release=last.release if last else "",
-            guest="vng",
+            guest="+".join(self._boots.used) if self._boots else "",
             accel=self._boots.accel if self._boots else "",
             stages=tuple(self._stages),
             rows=table,
@@ -362,13 +342,9 @@ class CellRun:
 
     def _new_stray(self, labels: Sequence[str]) -> tuple[Splat, ...]:
         """Splats outside of all tests, less those that the base shows too."""
-        before = {s.fingerprint for label in labels[:-1] for s in self._stray.get(label, ())}
-        return tuple(s for s in self._stray.get(labels[-1], ()) if s.fingerprint not in before)
-
-
-def _wedged(result: Result) -> bool:
-    """The guest answers, but its kernel reported something that it does not recover from."""
-    return result.outcome is Outcome.CRASH or any(splat.fatal for splat in result.splats)
+        stray = {label: execution.stray for label, execution in self._executions.items()}
+        before = {s.fingerprint for label in labels[:-1] for s in stray.get(label, ())}
+        return tuple(s for s in stray.get(labels[-1], ()) if s.fingerprint not in before)
 
 
 def _count(results: Sequence[Result]) -> str:

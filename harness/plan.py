@@ -2,7 +2,8 @@
 """Which tests run, in which order, how often, and which may share a guest."""
 
 import fnmatch
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
 from harness.errors import NothingRanError
 from harness.model import Result, Rounds, Test
@@ -44,33 +45,43 @@ def may_share(one: Test, other: Test) -> bool:
     return "test" not in wishes and (len(suites) == 1 or "suite" not in wishes)
 
 
+def groups(
+    tests: Sequence[Test], fit: Callable[[Test, Test], bool]
+) -> tuple[tuple[Test, ...], ...]:
+    """The tests in their order, together where they may share a guest and one guest is `fit` for
+    both."""
+    found: list[list[Test]] = []
+    for test in tests:
+        if found and may_share(found[-1][-1], test) and fit(found[-1][-1], test):
+            found[-1].append(test)
+        else:
+            found.append([test])
+    return tuple(tuple(group) for group in found)
+
+
 class Queue:
-    """The tests still to run on one kernel, round by round."""
+    """The groups still to run on one kernel, round by round; for workers in any thread."""
 
-    def __init__(self, tests: Sequence[Test], rounds: Rounds) -> None:
-        self._tests = tests
+    def __init__(self, groups: Sequence[tuple[Test, ...]], rounds: Rounds) -> None:
+        self._groups = groups
         self._rounds = rounds
+        self._lock = threading.Lock()
         self._at = 0
-        self._over = False
         self._bad = False
+        self.over = False
 
-    @property
-    def next(self) -> Test | None:
-        """The test that is first in line, None at the end."""
-        if self._over:
-            return None
-        done, at = divmod(self._at, len(self._tests))
-        if self._rounds.count and done >= self._rounds.count:
-            return None
-        return None if self._bad and self._rounds.until_fail and at == 0 else self._tests[at]
-
-    @property
-    def round(self) -> int:
-        """The repetition that the next test belongs to, from 1."""
-        return self._at // len(self._tests) + 1
+    def take(self) -> tuple[tuple[Test, ...], int] | None:
+        """The group that is first in line and its round, from 1; None at the end."""
+        with self._lock:
+            done, at = divmod(self._at, len(self._groups))
+            last = self._rounds.count and done >= self._rounds.count
+            if self.over or last or (self._bad and self._rounds.until_fail and at == 0):
+                return None
+            self._at += 1
+            return self._groups[at], done + 1
 
     def done(self, result: Result) -> None:
-        """The first in line has its result."""
-        self._at += 1
-        self._bad |= result.outcome.bad
-        self._over |= result.outcome.bad and self._rounds.fail_fast
+        """A test of a group that was taken has its result; `over` once no other is to begin."""
+        with self._lock:
+            self._bad |= result.outcome.bad
+            self.over |= result.outcome.bad and self._rounds.fail_fast

@@ -7,6 +7,7 @@ crash; run.json comes at the end, whole.
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import re
@@ -45,7 +46,7 @@ class Record:
         self.path.mkdir(parents=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(self.path / "journal.jsonl", flags, 0o644)
-        self._boots = 0
+        self._boots = itertools.count(1)
 
     def _write(self, event: str, **fields: Any) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -61,10 +62,11 @@ class Record:
 
     def new_boot(self) -> tuple[int, Path]:
         """The next boot's number and its directory boots/<nnn>/."""
-        self._boots += 1
-        path = self.path / "boots" / f"{self._boots:03}"
+        number = next(self._boots)
+        path = self.path / "boots" / f"{number:03}"
         path.mkdir(parents=True)
-        return self._boots, path
+        self._write("boot", boot=number)
+        return number, path
 
     def cell(self, cell: Cell, argv: list[str]) -> None:
         """What is run, with the patches' digests, and the command line that asked for it."""

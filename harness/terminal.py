@@ -3,6 +3,7 @@
 
 import logging
 import shutil
+import threading
 import time
 from typing import TextIO
 
@@ -29,6 +30,7 @@ class Terminal(logging.Handler):
         self._stage_started = 0.0
         self._shown = 0.0
         self._count = self._total = 0
+        self._drawing = threading.RLock()  # guests side by side have a thread each
 
     def stage(self, name: str, note: str = "") -> None:
         """See watch.Watch."""
@@ -109,6 +111,7 @@ class Terminal(logging.Handler):
     def _line(self, text: str) -> None:
         if self._quiet:
             return
-        self.clear()
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        with self._drawing:
+            self.clear()
+            self._stream.write(f"{text}\n")
+            self._stream.flush()

@@ -71,6 +71,11 @@ def add_guest(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--accel", choices=("kvm", "tcg"), help="default: find out what works")
     group.add_argument(
+        "--guest",
+        choices=("auto", "vng", "snapshot"),
+        help="boot with the host's root, or restore a saved one (default: what the tests allow)",
+    )
+    group.add_argument(
         "--gdb", action="store_true", help="QEMU's gdb stub; says what to type; no timeouts"
     )
     group.add_argument(
@@ -112,6 +117,9 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         mounts=mounts,
         with_base=getattr(arguments, "base", False),
         accel=getattr(arguments, "accel", None),
+        guest_kind=getattr(arguments, "guest", None) or "auto",
+        isolation=getattr(arguments, "isolation", None),
+        parallel=_parallel(arguments),
         rounds=_rounds(arguments),
     )
 
@@ -143,6 +151,13 @@ def _guest(arguments: argparse.Namespace) -> GuestSpec:
         gdb=arguments.gdb,
         qemu=tuple(arguments.qemu),
     )
+
+
+def _parallel(arguments: argparse.Namespace) -> int:
+    count = getattr(arguments, "guests", None)
+    if count is not None and count < 1:
+        raise UsageError("--jobs wants a number above 0")
+    return count or 1
 
 
 def _rounds(arguments: argparse.Namespace) -> Rounds:

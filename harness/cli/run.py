@@ -58,6 +58,14 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--env", action="append", default=[], metavar="NAME=V", help="for the tests' environment"
     )
+    group.add_argument(
+        "--isolation",
+        choices=("test", "suite", "run"),
+        help="with whom a test shares its guest (default: what its suite says)",
+    )
+    group.add_argument(
+        "--jobs", type=int, dest="guests", metavar="N", help="guests at once (default: 1)"
+    )
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(
         "--new-only", action="store_true", help="with --base: exit 1 only for what is new"

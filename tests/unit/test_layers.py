@@ -12,12 +12,17 @@ LAYERS = (
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
-    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.session")
-    + ("guest.disk", "suites.python_tests", "suites.scratch"),
+    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
+    + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
+    ("guest.session",),
     ("guest.vng", "kernel", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
+    ("guest.machine", "guest.replay"),
+    ("guest.snapshot",),
     ("record", "check", "doctor", "plan", "watch", "intake"),
+    ("saved",),
     ("boots", "report", "report.text", "report.table"),
+    ("execution",),
     ("pipeline",),
     ("terminal",),
     ("cli.screen",),

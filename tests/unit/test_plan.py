@@ -11,14 +11,16 @@ ONE, TWO = model.Test(name="area/one", argv=("1",)), model.Test(name="area/two[a
 
 
 def run(rounds: Rounds, *outcomes: Outcome) -> list[tuple[int, str]]:
-    """What a queue of ONE and TWO gives out while tests end like this."""
-    queue = plan.Queue((ONE, TWO), rounds)
-    seen = []
+    """What a queue of ONE and TWO, a group each, gives out while tests end like this."""
+    queue = plan.Queue([(ONE,), (TWO,)], rounds)
+    seen: list[tuple[int, str]] = []
     for outcome in outcomes:
-        if queue.next is None:
+        taken = queue.take()
+        if taken is None:
             break
-        seen.append((queue.round, queue.next.name))
-        queue.done(Result(test=queue.next.name, outcome=outcome))
+        (test,), number = taken
+        seen.append((number, test.name))
+        queue.done(Result(test=test.name, outcome=outcome))
     return seen
 
 
@@ -55,3 +57,25 @@ def test_names_match_whole_or_without_suite_and_with_brackets() -> None:
         assert TWO in plan.select((ONE, TWO), [glob])
     with pytest.raises(NothingRanError, match="no test matches three"):
         plan.select((ONE, TWO), ["three"])
+
+
+def named(name: str, isolation: str = "run") -> model.Test:
+    return model.Test(name=name, argv=("x",), isolation=isolation)
+
+
+def names(groups: tuple[tuple[model.Test, ...], ...]) -> list[list[str]]:
+    return [[test.name for test in group] for group in groups]
+
+
+def test_groups_are_what_suites_say_of_isolation() -> None:
+    run_, suite, alone = ("run", "suite", "test")
+    tests = [named("a/1"), named("a/2"), named("b/1", suite), named("b/2", suite)]
+    tests += [named("c/1", alone), named("c/2", alone), named("d/1", run_)]
+    together = plan.groups(tests, lambda one, other: True)
+    assert names(together) == [["a/1", "a/2"], ["b/1", "b/2"], ["c/1"], ["c/2"], ["d/1"]]
+
+
+def test_groups_are_split_where_a_guest_does_not_fit() -> None:
+    tests = [named("a/1"), named("a/2"), named("a/3")]
+    split = plan.groups(tests, lambda one, other: other.name != "a/2")
+    assert names(split) == [["a/1"], ["a/2", "a/3"]]

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The plan on one kernel: every test in a guest, in as many guests as it takes, some at once."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from harness import plan, verdict
+from harness.boots import Needs
+from harness.guest import Guest
+from harness.model import (
+    Cell,
+    Command,
+    CommandResult,
+    Kernel,
+    Mount,
+    Outcome,
+    Result,
+    Splat,
+    Test,
+)
+from harness.record import Record
+from harness.suites.judge import judge
+from harness.watch import Watch
+
+_DAY_S = 86400.0
+_RETRIES = 2  # of a test before which the guest was lost
+_FREE_SHARE = 0.8  # of the memory that is free, for guests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A kernel to test: its label (base, tip), and what its guests see besides."""
+
+    label: str
+    kernel: Kernel
+    mounts: tuple[Mount, ...] = ()
+
+
+Look = Callable[[Guest], None]
+"""Called with the guest of the last test, before it goes."""
+
+Booted = contextlib.AbstractContextManager[tuple[Guest, int]]
+"""A guest for the length of a block, and the number of its boot."""
+
+
+class Source(Protocol):
+    """Where guests come from; harness.boots.Boots is it."""
+
+    def kind_of(self, needs: Needs) -> str:
+        """vng or snapshot, for guests that have to be fit for `needs`."""
+        ...
+
+    def boot(
+        self, kernel: Kernel, mounts: tuple[Mount, ...], needs: Needs, *, again: bool
+    ) -> Booted:
+        """A new guest; `again`: as one came up before, more is done for this one to come up."""
+        ...
+
+
+class Execution:
+    """Runs tests on one kernel. What is known so far is in `results` and `stray` at any time."""
+
+    def __init__(
+        self, cell: Cell, target: Target, source: Source, *, record: Record, watch: Watch
+    ) -> None:
+        self._cell = cell
+        self._target = target
+        self._source = source
+        self._record = record
+        self._watch = watch
+        self._lock = threading.RLock()
+        self._order: dict[str, int] = {}
+        self._seats: list[_Seat] = []
+        self._stopped = False
+        self._results: list[Result] = []
+        self.stray: list[Splat] = []
+
+    @property
+    def results(self) -> list[Result]:
+        """In the order of the plan, round by round, whichever guest was faster."""
+        return sorted(self._results, key=lambda one: (one.round, self._order[one.test]))
+
+    def run(self, tests: Sequence[Test], look: Look | None = None) -> None:
+        """Run them all. Raises StageError when no guest comes up."""
+        self._order = {test.name: number for number, test in enumerate(tests)}
+        groups = plan.groups(tests, self._fit)
+        queue = plan.Queue(groups, self._cell.rounds)
+        count = 1 if look else self._guests_at_once(len(groups))
+        if count == 1:
+            self._work(queue, look)
+        else:
+            self._work_together(queue, count)
+
+    def _guests_at_once(self, groups: int) -> int:
+        """As many as asked for, as there is work and memory for."""
+        rounds = self._cell.rounds.count or groups * self._cell.parallel
+        wanted = min(self._cell.parallel, groups * rounds)
+        if wanted < self._cell.parallel and groups == 1:
+            self._watch.note("all tests share a guest: --isolation test would use more of --jobs")
+        room = int(_free_mib() * _FREE_SHARE / self._cell.guest.memory_mib)
+        if room < wanted:
+            self._watch.note(f"{max(1, room)} guests at once: there is no memory for {wanted}")
+        return max(1, min(wanted, room))
+
+    def _work_together(self, queue: plan.Queue, count: int) -> None:
+        with ThreadPoolExecutor(count) as pool:
+            workers = [pool.submit(self._work, queue) for _ in range(count)]
+            try:
+                wait(workers, return_when=FIRST_EXCEPTION)
+            finally:
+                over = all(worker.done() for worker in workers)
+                if not over or any(worker.exception() for worker in workers):
+                    self._stop(queue)
+            for worker in workers:
+                worker.result()
+
+    def _stop(self, queue: plan.Queue) -> None:
+        """Have every worker come to its end now."""
+        with self._lock:
+            self._stopped = queue.over = True
+            for seat in self._seats:
+                seat.abort()
+
+    def _work(self, queue: plan.Queue, look: Look | None = None) -> None:
+        with _Seat(self._boot, self._leave) as seat:
+            with self._lock:
+                self._seats.append(seat)
+            while (taken := queue.take()) is not None:
+                tests, number = taken
+                seat.change(tests[0], stays=self._may_stay)
+                for test in tests:
+                    if queue.over:
+                        break
+                    result = self._run_test(seat, test, number)
+                    if result is None:
+                        return
+                    queue.done(result)
+            if look is not None and seat.guest is not None:
+                look(seat.guest)
+
+    def _fit(self, one: Test, other: Test) -> bool:
+        """A guest for one of them is fit for the other, too."""
+        first, second = Needs.of(one), Needs.of(other)
+        kinds = {self._source.kind_of(needs) for needs in (first, second)}
+        return kinds == {"vng"} or first == second
+
+    def _may_stay(self, last: Test, following: Test) -> bool:
+        """The next group may have the guest of the last one: a boot costs seconds, a restore
+        next to nothing."""
+        booted = self._source.kind_of(Needs.of(last)) == "vng"
+        return booted and plan.may_share(last, following) and self._fit(last, following)
+
+    def _boot(self, test: Test) -> Booted:
+        again = bool(self._results)
+        return self._source.boot(
+            self._target.kernel, self._target.mounts, Needs.of(test), again=again
+        )
+
+    def _leave(self, guest: Guest) -> None:
+        with self._lock:
+            self.stray.extend(guest.stray_splats())
+
+    def _run_test(self, seat: "_Seat", test: Test, number: int) -> Result | None:
+        """Its result; None when all is to stop."""
+        for attempt in range(_RETRIES + 1):
+            if self._stopped:
+                return None
+            guest, boot = seat.take(test)
+            ended = self._run_command(guest, test, boot)
+            if self._stopped:
+                return None
+            if ended.loss is None or ended.started or attempt == _RETRIES:
+                break
+            seat.leave()  # an earlier test's late damage: not this one's fault
+        result = self._judge(test, ended, boot=boot, number=number)
+        if ended.loss is not None or guest.loss is not None or _wedged(result):
+            seat.leave()
+        return result
+
+    def _run_command(self, guest: Guest, test: Test, boot: int) -> CommandResult:
+        with self._lock:
+            self._watch.started(test, self._target.label)
+            self._record.start(test.name, kernel=self._target.label, boot=boot)
+        scratch = (("SCRATCH_DEV", guest.scratch[test.disk.name]),) if test.disk else ()
+        return guest.run(
+            Command(
+                argv=test.argv,
+                cwd=test.cwd,
+                env=(*scratch, *self._cell.env),
+                timeout_s=self._timeout_s(test, guest.slowness),
+                label=test.name,
+                server=test.server,
+            )
+        )
+
+    def _timeout_s(self, test: Test, slowness: float) -> float:
+        if self._cell.guest.gdb:
+            return _DAY_S  # somebody may sit at a breakpoint
+        if self._cell.timeout_s is not None:
+            return self._cell.timeout_s  # what a person says is meant as said
+        crowd = self._cell.parallel * self._cell.guest.cpus / (os.cpu_count() or 1)
+        return test.timeout_s * slowness * max(1.0, crowd)
+
+    def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:
+        label = self._target.label
+        result = replace(judge(test, ended, kernel=label, boot=boot), round=number)
+        if label == "base" and self._cell.stack.patches:
+            result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
+        with self._lock:
+            self._record.result(result)
+            self._results.append(result)
+            self._watch.ended(result)
+        return result
+
+
+class _Seat:
+    """Room for one guest at a time; as a context manager it ends with none."""
+
+    def __init__(
+        self,
+        boot: Callable[[Test], Booted],
+        left: Callable[[Guest], None],
+    ) -> None:
+        self._boot = boot
+        self._left = left
+        self._stack = contextlib.ExitStack()
+        self._number = 0
+        self._last: Test | None = None
+        self.guest: Guest | None = None
+
+    def take(self, test: Test) -> tuple[Guest, int]:
+        """The guest that is here, or a new one for `test`, and the number of its boot."""
+        if self.guest is None:
+            self.guest, self._number = self._stack.enter_context(self._boot(test))
+        self._last = test
+        return self.guest, self._number
+
+    def change(self, following: Test, stays: Callable[[Test, Test], bool]) -> None:
+        """Another group begins: have the guest go unless it may stay."""
+        if self._last is not None and not stays(self._last, following):
+            self.leave()
+
+    def leave(self) -> None:
+        """Take the guest down."""
+        guest, self.guest = self.guest, None
+        if guest is not None:
+            self._left(guest)
+        self._stack.close()
+
+    def abort(self) -> None:
+        """Kill the guest, from whatever thread: whoever waits for it goes on."""
+        if (guest := self.guest) is not None:
+            guest.abort()
+
+    def __enter__(self) -> "_Seat":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+
+def _wedged(result: Result) -> bool:
+    """The guest answers, but its kernel reported something that it does not recover from."""
+    return result.outcome is Outcome.CRASH or any(splat.fatal for splat in result.splats)
+
+
+def _free_mib() -> float:
+    """Memory that programs may have without swapping (Documentation/filesystems/proc.rst)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    found = next((line for line in lines if line.startswith("MemAvailable:")), "x 0")
+    return int(found.split()[1]) / 1024

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A plan on guests that answer at once: who shares one, who dies, how many at a time."""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import execution, model
+from harness.boots import Needs
+from harness.execution import Execution, Target
+from harness.guest import Guest
+from harness.model import (
+    Cell,
+    Command,
+    CommandResult,
+    Kernel,
+    Loss,
+    Mount,
+    Outcome,
+    Rounds,
+    Series,
+    Splat,
+)
+from harness.record import Record
+
+KERNEL = Kernel(key="k", release="r", tree="t", dir=Path("/k"), cached=True)
+Answer = Callable[[Command], CommandResult]
+
+
+class Answers:
+    """A guest that answers as it is told to, until one answer is its loss."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._gone = threading.Event()
+        self.release, self.slowness, self.accel = "r", 1.0, "tcg"
+        self.scratch: dict[str, str] = {}
+        self.loss: Loss | None = None
+
+    def run(
+        self, command: Command, on_output: Callable[[bytes], None] | None = None
+    ) -> CommandResult:
+        ended = self._answer(command)
+        if ended.timed_out:
+            self._gone.wait(30)
+            ended = CommandResult(loss=Loss.QEMU)
+        self.loss = ended.loss
+        return ended
+
+    def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
+        return b""
+
+    def stray_splats(self) -> tuple[Splat, ...]:
+        return (Splat(kind="warning", title="between two"),)
+
+    def abort(self) -> None:
+        self._gone.set()
+
+
+class Guests:
+    """A source of them; `needs` is what each boot was for, `most` how many were up at once."""
+
+    def __init__(self, answer: Answer, kind: str) -> None:
+        self._answer = answer
+        self._kind = kind
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._up = self.most = 0
+        self.needs: list[Needs] = []
+
+    def kind_of(self, needs: Needs) -> str:
+        return self._kind
+
+    @contextlib.contextmanager
+    def boot(
+        self, kernel: Kernel, mounts: tuple[Mount, ...], needs: Needs, *, again: bool
+    ) -> Iterator[tuple[Guest, int]]:
+        with self._lock:
+            self._up += 1
+            self.most = max(self.most, self._up)
+            self.needs.append(needs)
+            number = next(self._numbers)
+        yield Answers(self._answer), number
+        with self._lock:
+            self._up -= 1
+
+
+class Quiet:
+    """Looks on and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+def one(name: str, isolation: str = "run", **more: Any) -> model.Test:
+    return model.Test(name=name, argv=(name,), isolation=isolation, **more)
+
+
+def run(
+    tmp_path: Path, tests: list[model.Test], answer: Answer, *, kind: str = "snapshot", **cell: Any
+) -> tuple[Execution, Guests, Quiet]:
+    """The plan on guests of that kind."""
+    guests, watch = Guests(answer, kind), Quiet()
+    looks: Any = watch
+    with Record(tmp_path, series="s", base="b", kconfig="k") as record:
+        made = Execution(
+            Cell(stack=Series(name="s"), tree="t", **cell),
+            Target(label="tip", kernel=KERNEL),
+            guests,
+            record=record,
+            watch=looks,
+        )
+        made.run(tests)
+    return made, guests, watch
+
+
+def passes(command: Command) -> CommandResult:
+    return CommandResult(status=0)
+
+
+def test_one_guest_for_a_group_and_another_for_the_next(tmp_path: Path) -> None:
+    tests = [one("a/1"), one("a/2"), one("b/1", "test"), one("b/2", "test")]
+    made, guests, _ = run(tmp_path, tests, passes)
+    assert [result.test for result in made.results] == ["a/1", "a/2", "b/1", "b/2"]
+    assert len(guests.needs) == 3
+    assert len(made.stray) == 3, "each guest was asked at its end"
+
+
+def test_tests_of_other_servers_have_other_saved_guests_but_share_a_booted_one(
+    tmp_path: Path,
+) -> None:
+    tests = [one("a/c"), one("a/py", server=("python",), cwd="/x"), one("a/c2")]
+    _, guests, _ = run(tmp_path, tests, passes)
+    servers = [needs.server.server if needs.server else None for needs in guests.needs]
+    assert servers == [None, ("python",), None]
+    _, guests, _ = run(tmp_path, tests, passes, kind="vng")
+    assert len(guests.needs) == 1
+
+
+def test_rounds_share_a_booted_guest_and_not_a_saved_one(tmp_path: Path) -> None:
+    tests = [one("a/1"), one("a/2")]
+    for kind, count in (("vng", 1), ("snapshot", 3)):
+        made, guests, _ = run(tmp_path, tests, passes, kind=kind, rounds=Rounds(count=3))
+        assert [result.round for result in made.results] == [1, 1, 2, 2, 3, 3]
+        assert len(guests.needs) == count
+
+
+def test_a_lost_guest_costs_its_test_and_a_boot(tmp_path: Path) -> None:
+    def dies(command: Command) -> CommandResult:
+        if command.argv == ("a/2",):
+            return CommandResult(loss=Loss.RESTART)
+        return CommandResult(status=0)
+
+    made, guests, _ = run(tmp_path, [one("a/1"), one("a/2"), one("a/3")], dies)
+    outcomes = [result.outcome for result in made.results]
+    assert outcomes == [Outcome.PASS, Outcome.CRASH, Outcome.PASS]
+    assert len(guests.needs) == 2
+
+
+def test_a_test_that_had_not_begun_gets_another_guest(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def lost_before(command: Command) -> CommandResult:
+        asked.append(command.argv[0])
+        if asked == ["a/1", "a/2"]:
+            return CommandResult(loss=Loss.RESTART, started=False)
+        return CommandResult(status=0)
+
+    made, _, _ = run(tmp_path, [one("a/1"), one("a/2")], lost_before)
+    assert [result.outcome for result in made.results] == [Outcome.PASS, Outcome.PASS]
+    assert asked == ["a/1", "a/2", "a/2"]
+
+
+def test_a_guest_that_never_lets_a_test_begin_is_not_tried_for_ever(tmp_path: Path) -> None:
+    never = CommandResult(loss=Loss.RESTART, started=False)
+    made, guests, _ = run(tmp_path, [one("a/1")], lambda _: never)
+    assert [result.outcome for result in made.results] == [Outcome.CRASH]
+    assert len(guests.needs) == 3
+
+
+def test_results_have_the_order_of_the_plan_with_guests_side_by_side(tmp_path: Path) -> None:
+    def slow_first(command: Command) -> CommandResult:
+        if command.argv == ("a/0",):
+            time.sleep(0.2)  # so that the others are done before
+        return CommandResult(status=0)
+
+    tests = [one(f"a/{number}", "test") for number in range(8)]
+    made, guests, _ = run(tmp_path, tests, slow_first, parallel=4)
+    assert [result.test for result in made.results] == [test.name for test in tests]
+    assert 1 < guests.most <= 4
+    assert len({result.boot for result in made.results}) == 8
+
+
+def test_one_group_uses_one_guest_and_says_so(tmp_path: Path) -> None:
+    _, guests, watch = run(tmp_path, [one("a/1"), one("a/2")], passes, parallel=4)
+    assert guests.most == 1
+    assert watch.notes == ["all tests share a guest: --isolation test would use more of --jobs"]
+
+
+def test_memory_bounds_how_many_guests_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_free_mib", lambda: 1400.0)
+    tests = [one(f"a/{number}", "test") for number in range(8)]
+    _, guests, watch = run(tmp_path, tests, passes, parallel=4)
+    assert guests.most <= 2
+    assert watch.notes == ["2 guests at once: there is no memory for 4"]
+
+
+def test_an_error_in_one_guest_ends_those_beside_it(tmp_path: Path) -> None:
+    def fails_or_hangs(command: Command) -> CommandResult:
+        if command.argv == ("a/0",):
+            raise ValueError("a bug of ours")
+        return CommandResult(timed_out=True)  # until it is killed
+
+    tests = [one(f"a/{number}", "test") for number in range(8)]
+    with pytest.raises(ValueError, match="a bug of ours"):
+        run(tmp_path, tests, fails_or_hangs, parallel=3)
+    journal = next(tmp_path.glob("*/journal.jsonl")).read_text()
+    assert '"result"' not in journal, "what was killed has no result"
+
+
+def test_fail_fast_begins_no_other(tmp_path: Path) -> None:
+    made, _, _ = run(
+        tmp_path,
+        [one(f"a/{number}", "test") for number in range(5)],
+        lambda command: CommandResult(status=command.argv == ("a/1",)),
+        rounds=Rounds(fail_fast=True),
+    )
+    assert [result.test for result in made.results] == ["a/0", "a/1"]
