@@ -4,6 +4,7 @@
 import contextlib
 import itertools
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def apply(base: Base, stack: Series) -> str:
         return memo.read_text().strip()
     with tempfile.TemporaryDirectory(prefix="harness-apply-") as scratch:
         git = Git(base.mirror, index=Path(scratch) / "index")
-        git.out("read-tree", base.tree)
+        shutil.copyfile(_index(base), Path(scratch) / "index")
         for patch in stack.patches:
             _refuse_paths(patch)
         if not _apply_all(git, stack.patches, Path(scratch)):
@@ -45,6 +46,18 @@ def apply(base: Base, stack: Series) -> str:
             _refuse_links(git, base, stack, tree)
     cache.write_whole(memo, f"{tree}\n".encode())
     return tree
+
+
+def _index(base: Base) -> Path:
+    """An index of the base's tree, made once: git takes a tenth of a second and more for it, as
+    it reads every directory."""
+    kept = cache.root() / "indexes" / f"{base.mirror.name}-{base.tree}"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="harness-index-") as scratch:
+            made = Path(scratch) / "index"
+            Git(base.mirror, index=made).out("read-tree", base.tree)
+            cache.write_whole(kept, made.read_bytes())
+    return kept
 
 
 def _apply_all(git: Git, patches: Sequence[Patch], scratch: Path) -> bool:

@@ -125,17 +125,7 @@ class Boots:
             recipe = snapshot.Recipe(
                 kernel=kernel, root=own, plan=replace(boot_plan, mounts=()), server=needs.server
             )
-            state = self.saved.state(recipe)
-            number, directory = self.record.new_boot()
-            text = f"restored from {state.key[:12]} as boot {number}"
-            try:
-                guest = stack.enter_context(snapshot.restore(recipe, state, directory, text))
-            except StageError as error:
-                self.saved.discard(state, error.message)
-                said = f"a saved guest does not come back: {error.message}"
-                raise RestoreError(said, log=error.log, lines=error.lines) from None
-            guest.inherit(self.saved.splats(state))
-            yield guest, number
+            yield stack.enter_context(self.saved.guest(recipe))
 
     @contextlib.contextmanager
     def shell_command(self, kernel: Kernel, mounts: tuple[Mount, ...]) -> Iterator[list[str]]:

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The saved guests of a run: each found in the cache or made once, and kept for the next run."""
 
+import contextlib
 import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from harness import cache
-from harness.errors import QemuDiedError, SaveError
+from harness.errors import QemuDiedError, RestoreError, SaveError, StageError
 from harness.guest import root, snapshot
 from harness.guest.root import Root
+from harness.guest.session import Session
 from harness.guest.snapshot import Recipe, State
 from harness.model import Contents, Splat
 from harness.record import Record
@@ -40,22 +43,50 @@ class SavedGuests:
                 self._roots[contents] = root.find_or_build(contents, agent)
             return self._roots[contents]
 
-    def state(self, recipe: Recipe) -> State:
-        """The state for a recipe. Errors as of snapshot.make()."""
-        key = recipe.key
-        with self._lock:
-            if key not in self._states:
-                state = self._load(key) or self._make(recipe)
-                self._states[key] = state
-                self._untold.setdefault(state.key, state.splats)
-            return self._states[key]
+    @contextlib.contextmanager
+    def guest(self, recipe: Recipe) -> Iterator[tuple[Session, int]]:
+        """A guest that was saved, and the number of its boot. The one that a state is made of is
+        the first to go on from it. RestoreError where a state is of no use, which is then gone;
+        other errors as of snapshot.make()."""
+        with contextlib.ExitStack() as stack:
+            with self._lock:
+                state = self._find(recipe)
+                fresh = None if state else self._make(recipe, stack)
+            if fresh is not None:
+                state, guest, number = fresh
+                snapshot.go_on(guest, recipe, f"saved as {state.key[:12]}, goes on")
+            else:
+                state = state or self._states[recipe.key]
+                guest, number = self._restore(recipe, state, stack)
+            guest.inherit(self._first_told(state))
+            yield guest, number
 
-    def splats(self, state: State) -> tuple[Splat, ...]:
+    def _find(self, recipe: Recipe) -> State | None:
+        """The state for a recipe, of this run or of the cache."""
+        key = recipe.key
+        if key not in self._states and (state := self._load(key)):
+            self._states[key] = state
+            self._untold.setdefault(state.key, state.splats)
+        return self._states.get(key)
+
+    def _restore(
+        self, recipe: Recipe, state: State, stack: contextlib.ExitStack
+    ) -> tuple[Session, int]:
+        number, directory = self._record.new_boot()
+        text = f"restored from {state.key[:12]} as boot {number}"
+        try:
+            return stack.enter_context(snapshot.restore(recipe, state, directory, text)), number
+        except StageError as error:
+            self._discard(state, error.message)
+            said = f"a saved guest does not come back: {error.message}"
+            raise RestoreError(said, log=error.log, lines=error.lines) from None
+
+    def _first_told(self, state: State) -> tuple[Splat, ...]:
         """What the kernel reported before it was saved, to whoever asks first."""
         with self._lock:
             return self._untold.pop(state.key, ())
 
-    def discard(self, state: State, why: str) -> None:
+    def _discard(self, state: State, why: str) -> None:
         """Throw a state away that is of no use, and say so; the next one is booted."""
         with self._lock:
             self._states = {k: one for k, one in self._states.items() if one is not state}
@@ -90,26 +121,46 @@ class SavedGuests:
                 shutil.copyfile(found.directory / name, directory / name)
         return found
 
-    def _make(self, recipe: Recipe) -> State:
-        parent = self.state(replace(recipe, server=None)) if recipe.server else None
+    def _make(
+        self, recipe: Recipe, stack: contextlib.ExitStack
+    ) -> tuple[State, Session, int] | None:
+        """A new state and its guest; None where another guest is to be restored from it."""
+        parent = self._parent(recipe)
         try:
-            return self._make_once(recipe, parent)
+            return self._make_once(recipe, parent, stack)
         except QemuDiedError:
-            return self._make_once(recipe, parent)
+            return self._make_once(recipe, parent, stack)
         except SaveError:
             if parent is None:
                 raise
-            return parent  # whose first test starts the server again, and says what is wrong
+            # Its first test starts the server again, and says what is wrong.
+            self._states[recipe.key] = parent
+            return None
 
-    def _make_once(self, recipe: Recipe, parent: State | None) -> State:
-        _, directory = self._record.new_boot()
-        made = snapshot.make(recipe, directory, parent)
-        try:
-            kept = snapshot.keep(made, directory)
-        except SaveError as error:
-            self._watch.note(f"{error.message}; it serves this run only")
-            self._own.append(made)
-            return made
-        made.close()
-        cache.evict(cache.root() / "states", cache.limit_bytes() // _LIMIT_SHARE)
-        return kept
+    def _parent(self, recipe: Recipe) -> State | None:
+        """The state without a server, for one with a server."""
+        if recipe.server is None:
+            return None
+        plain = replace(recipe, server=None)
+        if (state := self._find(plain)) is None:
+            with contextlib.ExitStack() as stack:
+                self._make(plain, stack)
+        return state or self._states[plain.key]
+
+    def _make_once(
+        self, recipe: Recipe, parent: State | None, stack: contextlib.ExitStack
+    ) -> tuple[State, Session, int] | None:
+        number, directory = self._record.new_boot()
+        with contextlib.ExitStack() as attempt:
+            made, guest = attempt.enter_context(snapshot.make(recipe, directory, parent))
+            self._untold.setdefault(made.key, made.splats)
+            try:
+                self._states[made.key] = snapshot.keep(made, directory)
+            except SaveError as error:
+                self._watch.note(f"{error.message}; it serves this run only")
+                self._own.append(snapshot.hold(made))
+                self._states[made.key] = self._own[-1]
+            else:
+                cache.evict(cache.root() / "states", cache.limit_bytes() // _LIMIT_SHARE)
+            stack.push(attempt.pop_all())
+        return self._states[made.key], guest, number

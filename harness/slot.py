@@ -88,13 +88,46 @@ def _check_out(base: Base, taken: Slot, tree: str) -> None:
     index = taken.dir / "index"
     git = Git(base.mirror, index=index, work=taken.source, lock=taken.lock)
     (taken.dir / "held").unlink(missing_ok=True)
-    if not held or git.run("read-tree", "-m", "-u", held, tree).status:
-        # New, or a harness died in the middle, or somebody edited a file: make the files those
-        # of the tree, whatever is there. Unchanged ones keep their times.
+    if not held or not index.exists() or not _move(git, taken.source, held, tree):
+        # New, or a harness died in the middle: make the files those of the tree, whatever is
+        # there. Unchanged ones keep their times.
         index.with_suffix(".lock").unlink(missing_ok=True)
         git.out("read-tree", "--reset", "-u", tree)
         git.out("clean", "-ffdqx")
     cache.write_whole(taken.dir / "held", f"{tree}\n".encode())
+
+
+def _move(git: Git, source: Path, held: str, tree: str) -> bool:
+    """Change the files that differ between two trees, and nothing else; False when git can't.
+
+    `git read-tree -m -u` does the same and reads every directory of both, 0.4 to 0.8 s.
+    """
+    found = git.run("diff-tree", "-r", "-z", "--no-renames", held, tree)
+    if found.status:
+        return False
+    fields = found.stdout.split(b"\0")
+    infos, changed = [], []
+    for about, path in zip(fields[::2], fields[1::2], strict=False):
+        _, mode, _, blob, _ = about.split(b" ")
+        infos.append(b"%s %s 0\t%s" % (mode, blob, path))
+        if mode.strip(b"0"):
+            changed.append(path)
+        else:
+            _remove(source, source / os.fsdecode(path))
+    listed = b"".join(info + b"\0" for info in infos)
+    if git.run("update-index", "-z", "--index-info", feed=listed).status:
+        return False
+    names = b"".join(path + b"\0" for path in changed)
+    return not git.run("checkout-index", "-f", "-u", "-z", "--stdin", feed=names).status
+
+
+def _remove(top: Path, path: Path) -> None:
+    """Remove a file, and the directories that are empty then."""
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent == top or any(parent.iterdir()):
+            return
+        parent.rmdir()
 
 
 def prune() -> int:

@@ -27,13 +27,15 @@ class QmpEvents:
     """Bytes from QMP in any chunking -> `loss`, once the guest is lost.
 
     `loss` stays the first reason that was seen: an agent that closes its port before the guest
-    powers off died by itself. `port_open`: the agent has its port open from the start.
+    powers off died by itself. `port_open`: the agent has its port open from the start; `may_stop`:
+    it is being saved, so that a stop is no loss.
     """
 
     def __init__(self, port_id: str, *, port_open: bool = False) -> None:
         self._port_id = port_id
         self._rest = b""
         self._port_was_open = port_open
+        self.may_stop = False
         self.loss: Loss | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -56,7 +58,7 @@ class QmpEvents:
                 self.lose(Loss.RESTART)
             case "BLOCK_IO_ERROR" if data.get("nospace"):
                 self.lose(Loss.DISK)  # before the STOP that it means
-            case "STOP":
+            case "STOP" if not self.may_stop:
                 self.lose(Loss.KVM)  # nobody else stops a guest of ours
             case "VSERPORT_CHANGE" if data.get("id") == self._port_id:
                 if data.get("open"):

@@ -14,13 +14,14 @@ processor. Its files' digests are checked before its first use in a run.
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import platform
 import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,82 +123,101 @@ def discard(state: State) -> None:
         shutil.rmtree(state.directory, ignore_errors=True)
 
 
-def make(recipe: Recipe, directory: Path, parent: State | None = None) -> State:
-    """Boot a guest, or wake `parent`, start the server of the recipe and save it all.
+@contextlib.contextmanager
+def make(
+    recipe: Recipe, directory: Path, parent: State | None = None
+) -> Iterator[tuple[State, Session]]:
+    """Boot a guest, or wake `parent`, start the server of the recipe and save it all: the state,
+    good until the guest goes on or the end of the block, and the guest, which stands still.
 
-    Writes console.log and qemu.cmd into `directory`; the state is to be closed. BootError and
-    QemuDiedError as for any boot; SaveError when this QEMU cannot save, or the server does not
-    start.
+    Writes console.log and qemu.cmd into `directory`. BootError and QemuDiedError as for any boot;
+    SaveError when this QEMU cannot save, or the server does not start.
     """
     qemu.check_image(recipe.kernel.image)
-    held = _unnamed("harness-ram"), _unnamed("harness-devices")
-    try:
-        about = _made(recipe, directory, parent, *held)
-    except BaseException:
-        for file in held:
-            file.close()
-        raise
-    return State(key=recipe.key, ram=_path(held[0]), devices=_path(held[1]), about=about, held=held)
+    with _unnamed("harness-ram") as ram, _unnamed("harness-devices") as devices:
+        ram.truncate(recipe.plan.spec.memory_mib << 20)
+        if parent is not None:
+            with parent.ram.open("rb") as file:
+                _copy_data(file, ram)
+        memory = machine.Memory(file=_path(ram), shared=True, incoming=parent is not None)
+        compose = functools.partial(recipe.compose, memory=memory)
+        with qemu.started(compose, directory) as running:
+            guest = Session(running, recipe.plan, woken=parent is not None)
+            _bring_up(guest, recipe, parent)
+            _save(guest, _path(devices))
+            if fatal := next((splat for splat in guest.console.splats if splat.fatal), None):
+                why = f"the guest did not boot: {fatal.title}"
+                raise BootError(why, log=directory / "console.log")
+            state = State(
+                key=recipe.key,
+                ram=_path(ram),
+                devices=_path(devices),
+                about=_about(guest, recipe, parent),
+            )
+            yield state, guest
 
 
-def _made(
-    recipe: Recipe, directory: Path, parent: State | None, ram: IO[bytes], devices: IO[bytes]
-) -> dict[str, Any]:
-    """Save the guest into the two files; returns what state.json says of it."""
-    ram.truncate(recipe.plan.spec.memory_mib << 20)
-    memory = machine.Memory(file=_path(ram), shared=True, incoming=parent is not None)
-    if parent is not None:
-        with parent.ram.open("rb") as file:
-            _copy_data(file, ram)
-    with qemu.started(lambda place: recipe.compose(place, memory), directory) as running:
-        guest = Session(running, recipe.plan, woken=parent is not None)
-        if parent is None:
-            guest.greet(recipe.plan)
-            guest.scratch = disk.find(guest, recipe.plan.drives)
-        else:
-            _come_back(guest, recipe, parent, "restored to be saved again")
-        if recipe.server is not None and guest.serve(recipe.server).status != 0:
-            raise SaveError("the server of the tests does not start")
-        guest.calm(_CALM_S + 3 * guest.slowness)
-        _save(guest, _path(devices))
-        splats = tuple(guest.console.splats)
-    if fatal := next((splat for splat in splats if splat.fatal), None):
-        raise BootError(f"the guest did not boot: {fatal.title}", log=directory / "console.log")
+def _bring_up(guest: Session, recipe: Recipe, parent: State | None) -> None:
+    if parent is None:
+        guest.greet(recipe.plan)
+        guest.scratch = disk.find(guest, recipe.plan.drives)
+    else:
+        _come_back(guest, recipe, parent, "restored to be saved again")
+    if recipe.server is not None and guest.serve(recipe.server).status != 0:
+        raise SaveError("the server of the tests does not start")
+    guest.calm(_CALM_S + 3 * guest.slowness)
+
+
+def _about(guest: Session, recipe: Recipe, parent: State | None) -> dict[str, Any]:
+    splats = (*(parent.splats if parent else ()), *guest.console.splats)
     return {
         "key": recipe.key,
         "release": guest.release,
         "slowness": guest.slowness,
         "scratch": guest.scratch,
         "server": recipe.server.server if recipe.server else (),
-        "splats": [asdict(splat) for splat in (*(parent.splats if parent else ()), *splats)],
-        "ram": _digest(_path(ram)),
-        "devices": _digest(_path(devices)),
+        "splats": [asdict(splat) for splat in splats],
     }
 
 
+def go_on(guest: Session, recipe: Recipe, text: str) -> None:
+    """Have a guest go on that was saved; what it does to its memory is not in its state."""
+    guest.monitor.call("cont")
+    guest.monitor.events.may_stop = False
+    guest.wake(recipe.plan, text, timeout_s=recipe.plan.spec.boot_timeout_s)
+
+
+def hold(state: State) -> State:
+    """The same state, for as long as it is not closed, in memory of its own."""
+    ram, devices = _unnamed("harness-ram"), _unnamed("harness-devices")
+    for source, target in ((state.ram, ram), (state.devices, devices)):
+        with source.open("rb") as file:
+            target.truncate(os.fstat(file.fileno()).st_size)
+            _copy_data(file, target)
+    return replace(state, ram=_path(ram), devices=_path(devices), held=(ram, devices))
+
+
 def keep(state: State, directory: Path) -> State:
-    """The same state in the cache, with the console of its boot. SaveError where it has no room;
-    `state` stays good for as long as we live."""
+    """The same state in the cache, with the console of its boot. SaveError where it has no room."""
     final = cache.root() / "states" / state.key
     try:
         with cache.building(final) as work:
-            for source, name in zip(state.held, ("ram", "devices"), strict=True):
-                with (work / name).open("wb") as target:
-                    target.truncate(os.fstat(source.fileno()).st_size)
-                    _copy_data(source, target)
+            for source, name in ((state.ram, "ram"), (state.devices, "devices")):
+                with source.open("rb") as file, (work / name).open("wb") as target:
+                    target.truncate(os.fstat(file.fileno()).st_size)
+                    _copy_data(file, target)
             for name in ("console.log", "qemu.cmd"):
                 shutil.copyfile(directory / name, work / name)
-            cache.write_json(work / "state.json", state.about)
+            digests = {name: _digest(work / name) for name in ("ram", "devices")}
+            about = {**state.about, **digests}
+            # Not synced: what a crash of the host leaves half is found out by its digests.
+            (work / "state.json").write_text(json.dumps(about))
     except OSError as error:
         raise SaveError(
             f"the saved guest is not kept: {error.strerror} in {final.parent}"
         ) from None
     return State(
-        key=state.key,
-        ram=final / "ram",
-        devices=final / "devices",
-        about=state.about,
-        directory=final,
+        key=state.key, ram=final / "ram", devices=final / "devices", about=about, directory=final
     )
 
 
@@ -225,7 +245,8 @@ def _come_back(guest: Session, recipe: Recipe, state: State, text: str) -> None:
 
 
 def _save(guest: Session, devices: Path) -> None:
-    """Stop the guest and write what is not in its memory; it does not go on."""
+    """Stop the guest and write what is not in its memory."""
+    guest.monitor.events.may_stop = True
     try:
         guest.monitor.call("migrate-set-capabilities", capabilities=machine.CAPABILITIES)
         guest.monitor.call("migrate", uri=f"exec:cat >{shlex.quote(str(devices))}")

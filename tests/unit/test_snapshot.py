@@ -148,17 +148,11 @@ def stored(tmp_path: Path) -> Path:
     devices.write(b"devices")
     for name in ("console.log", "qemu.cmd"):
         (tmp_path / name).write_text(name)
-    about = {
-        "key": KEY,
-        "splats": [],
-        "ram": snapshot._digest(snapshot._path(ram)),
-        "devices": snapshot._digest(snapshot._path(devices)),
-    }
     state = snapshot.State(
         key=KEY,
         ram=snapshot._path(ram),
         devices=snapshot._path(devices),
-        about=about,
+        about={"key": KEY, "splats": []},
         held=(ram, devices),
     )
     with contextlib.closing(state):
@@ -213,6 +207,16 @@ def test_holes_make_no_difference(tmp_path: Path) -> None:
     data = (directory / "ram").read_bytes()
     (directory / "ram").write_bytes(data)  # every zero is on the disk now
     assert snapshot.load(KEY) is not None
+
+
+def test_a_state_is_held_in_memory(tmp_path: Path) -> None:
+    stored(tmp_path)
+    state = snapshot.load(KEY)
+    assert state is not None
+    with contextlib.closing(snapshot.hold(state)) as held:
+        assert held.ram.read_bytes() == state.ram.read_bytes()
+        assert held.devices.read_bytes() == b"devices"
+        assert held.ram.stat().st_blocks * 512 < 1 << 20
 
 
 def test_a_full_disk_leaves_a_state_for_this_run(

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import hashlib
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -160,3 +162,37 @@ def test_a_checkout_counts_as_its_version(tmp_path: Path) -> None:
     assert tree.base_name(str(checkout)) == "6.12"
     assert tree.base_name("6.1") == "6.1"
     assert tree.base_name(str(tmp_path)) == str(tmp_path)
+
+
+def test_a_slot_follows_files_that_come_go_and_change_their_kind(tmp_path: Path) -> None:
+    linux = fakes.commit_kernel(tmp_path / "linux")
+    (linux / "gone/deep").mkdir(parents=True)
+    (linux / "gone/deep/file").write_text("1")
+    (linux / "kind").write_text("a file")
+    fakes.git(linux, "add", "-A")
+    fakes.git(linux, "commit", "-q", "-m", "one")
+    first = tree.resolve(str(linux))
+    shutil.rmtree(linux / "gone")
+    (linux / "kind").unlink()
+    (linux / "kind").mkdir()
+    (linux / "kind/of").symlink_to("../Makefile")
+    (linux / "new/deep").mkdir(parents=True)
+    (linux / "new/deep/a file").write_text("2")
+    (linux / "new/deep/a file").chmod(0o755)
+    fakes.git(linux, "add", "-A")
+    fakes.git(linux, "commit", "-q", "-m", "two")
+    second = tree.resolve(str(linux))
+    for base in (first, second, first, second):
+        with slot.take(base, base.tree) as taken:
+            held = {
+                str(path.relative_to(taken.source))
+                for path in taken.source.rglob("*")
+                if path.is_symlink() or path.is_file()
+            }
+            old = base is first
+            assert ("gone/deep/file" in held, "new/deep/a file" in held) == (old, not old)
+            assert ("kind" in held, "kind/of" in held) == (old, not old)
+            assert (taken.source / "gone").exists() == old
+            if not old:
+                assert os.access(taken.source / "new/deep/a file", os.X_OK)
+                assert (taken.source / "kind/of").is_symlink()

@@ -82,9 +82,10 @@ def traces(tmp_path: Path) -> dict[str, str]:
 
 
 def restored(run: Any) -> list[Path]:
-    """The consoles of the guests that were restored."""
+    """The consoles of the guests that went on from a saved one."""
     logs = sorted(Path(run["run_dir"]).glob("boots/*/console.log"))
-    return [log for log in logs if "restored from" in log.read_text(errors="replace")]
+    words = re.compile(r"harness \w+: (restored from \w+ as boot|saved as \w+, goes on)")
+    return [log for log in logs if words.search(log.read_text(errors="replace"))]
 
 
 def test_no_test_sees_traces_of_another(harness: Harness, traces: dict[str, str]) -> None:
