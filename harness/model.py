@@ -229,7 +229,8 @@ class Splat:
     """One report of the kernel about itself. Lines count from 1, in the console log.
 
     `fingerprint` is what does not vary between two runs: kind, title and the top functions of
-    the stack. `complete` is False when the console ended inside the report.
+    the stack. `complete` is False when the console ended inside the report; `first`: nothing was
+    reported before it since the kernel booted, so it is no damage of another one.
     """
 
     kind: str
@@ -239,6 +240,7 @@ class Splat:
     line_from: int = 0
     line_to: int = 0
     complete: bool = True
+    first: bool = True
     text: tuple[str, ...] = ()
 
     @property

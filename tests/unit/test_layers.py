@@ -8,7 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "signatures", "guard", "agent.pytest_server"),
+    ("errors", "model", "guard", "agent.pytest_server", "splat.frames", "splat.lines")
+    + ("splat.families",),
+    ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
+    ("splat.signatures", "splat.report"),
+    ("splat.stream",),
     ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
