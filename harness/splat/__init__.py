@@ -12,13 +12,14 @@ from harness.splat.families import SINGLE
 from harness.splat.lines import LINE_MAX, Line, parse, unglue
 from harness.splat.report import Report
 from harness.splat.restart import Restarts
-from harness.splat.signatures import WORDS
-from harness.splat.stream import Stream
+from harness.splat.signatures import CAPITALS, WORDS
+from harness.splat.stream import HEADER_MAX, Stream
 
 _STAMPED_CONSOLE = 10  # lines with a time: from then on one without is not the kernel's
 _STAMPS_WITHIN = 3000
 _SEEN_MAX = 1000
 _STREAMS_MAX = 64
+_SMALL = b"abcdefghijklmnopqrstuvwxyz0123456789 "
 
 
 class SplatScanner:
@@ -31,6 +32,7 @@ class SplatScanner:
         self._rest = b""
         self._line = 0
         self._stamped = 0
+        self._before: list[bytes] = []
         self._streams: dict[str, Stream] = {}
         self._restarts = Restarts()
         self._latest = 0.0
@@ -68,6 +70,7 @@ class SplatScanner:
         """The rest. A report without its end is not `complete`; a panic may just stop."""
         if self._rest:
             raw, self._rest = self._rest, b""
+            self._look_back()
             self._read(raw)
         self._cut()
         return self._take()
@@ -79,13 +82,32 @@ class SplatScanner:
         while start < end:
             if self._idle:
                 found = words.next_line(start)
-                self._line += data.count(b"\n", start, found)
+                self._skip(data, start, found)
                 start = found
                 if start >= end:
                     return
+                self._look_back()
             stop = data.find(b"\n", start)
             self._read(data[start : min(stop, start + LINE_MAX)])
             start = stop + 1
+
+    def _skip(self, data: bytes, start: int, end: int) -> None:
+        """Pass by quiet lines, but keep the last of them: a report may turn out to begin there."""
+        self._line += data.count(b"\n", start, end)
+        first = end
+        for _ in range(HEADER_MAX):
+            if first <= start:
+                break
+            first = data.rfind(b"\n", start, first - 1) + 1 or start
+        lines = data[first:end].split(b"\n")[:-1]
+        self._before = [*self._before, *(line[:LINE_MAX] for line in lines)][-HEADER_MAX:]
+
+    def _look_back(self) -> None:
+        """Read the quiet lines before one that is not."""
+        before, self._before = self._before, []
+        self._line -= len(before)
+        for raw in before:
+            self._read(raw)
 
     @property
     def _idle(self) -> bool:
@@ -212,14 +234,21 @@ class _Words:
     def next_line(self, start: int) -> int:
         """The start of the first line from `start` on with one of WORDS in it, or the end."""
         if self._next is None:
-            self._next = {word: self._find(word, start) for word in WORDS}
+            self._next = dict.fromkeys(self._there(), -1)
         for word, at in self._next.items():
             if at < start:
                 self._next[word] = self._find(word, start)
-        first = min(self._next.values())
+        first = min(self._next.values(), default=self._end)
         if first == self._end:
             return first
         return max(start, self._data.rfind(b"\n", start, first) + 1)
+
+    def _there(self) -> list[bytes]:
+        """The words that may be in the data. Those of capitals are looked for in what is left of
+        it without small letters, a quarter: that cannot lose any."""
+        left = self._data.translate(None, _SMALL)
+        absent = {word for word in CAPITALS if word not in left}
+        return [word for word in WORDS if word not in absent]
 
     def _find(self, word: bytes, start: int) -> int:
         at = self._data.find(word, start, self._end)

@@ -50,12 +50,9 @@ SIGNATURES = (
         skip=(LIBRARY,),
     ),
     signature(
-        "page-fault", r"BUG: unable to execute|Unhandled fault: .* at 0x", _PAGE, OOPS, vague=True
-    ),
-    signature(
         "stack-overflow",
         r"BUG: .*stack guard page was hit|(?:Oops: )?kernel stack overflow|Kernel stack overflow"
-        r"|Insufficient stack space to handle|.*has overflown the kernel stack"
+        r"|Insufficient stack space to handle"
         r"|do_IRQ: stack overflow"
         r"|Oops: stack guard page",
         "stack guard page was hit",

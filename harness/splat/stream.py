@@ -24,7 +24,7 @@ from harness.splat.lines import Line
 from harness.splat.report import Report
 from harness.splat.signatures import find, prelude
 
-_HEADER_MAX = 12
+HEADER_MAX = 12
 _REPORT_MAX = 2000
 _STRANGE_MAX = 30  # lines of others in a row that end a report which has no last line
 _STRANGE_CUT = 3  # more of them, and a first line without proof was only quoted
@@ -102,7 +102,7 @@ class Stream:
             again = CUT_HERE.match(line.text) or RULE.match(line.text)
             self.header = [line] if again and not _messages(self.header) else [*self.header, line]
         elif self.header:
-            short = 2 if RULE.match(self.header[0].text) else _HEADER_MAX
+            short = 2 if RULE.match(self.header[0].text) else HEADER_MAX
             self.header = [*self.header, line] if len(self.header) < short else []
 
     def _start(

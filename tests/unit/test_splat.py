@@ -251,6 +251,16 @@ def test_two_boots_in_one_console_have_their_own_splats() -> None:
     assert [one.complete for one in scan(data)] == [True, True]
 
 
+def test_what_stands_before_a_first_line_is_found_behind_any_amount_of_quiet() -> None:
+    quiet = b"".join(b"[    0.%06d] all is well\n" % n for n in range(5000))
+    for name in ("x86-vmbug", "x86-fortify", "x86-list-bug", "kasan", "x86-refcount-4.15"):
+        alone = scan(read(name))
+        assert told(scan(quiet + read(name))) == told(alone)
+        assert [one.line_from - 5000 for one in scan(quiet + read(name))] == [alone[0].line_from]
+        last = b"".join(read(name).splitlines(keepends=True)[: alone[0].line_from + 8]).rstrip()
+        assert scan(quiet + last)[0].line_from - 5000 == alone[0].line_from
+
+
 def test_memory_is_bounded() -> None:
     scanner = SplatScanner()
     scanner.feed(b"x" * 10_000_000)
