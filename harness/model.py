@@ -266,14 +266,15 @@ class Subtest:
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
     guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
-    whom it may share a boot; `server` is as in Command; `disk` is its suite's, whose path it finds
-    in SCRATCH_DEV."""
+    whom it may share a boot; `expect_splat` are parts of `kind: title`, or /regular expressions/,
+    of what the kernel has to report; `server` is as in Command; `disk` is its suite's, whose path
+    it finds in SCRATCH_DEV."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
-    expect_splat: str = ""
+    expect_splat: tuple[str, ...] = ()
     isolation: str = "run"
     server: tuple[str, ...] = ()
     disk: Disk | None = None
