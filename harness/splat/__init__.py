@@ -156,7 +156,7 @@ class SplatScanner:
 
     def _gathering(self, line: Line) -> Stream | None:
         """A watchdog's report for which this CPU shows its stack."""
-        if not line.caller or not line.text.startswith(("NMI backtrace", "CPU: ", "task:")):
+        if not line.caller or not line.text.startswith("NMI backtrace"):
             return None
         for stream in self._streams.values():
             if stream.report is not None and stream.report.family.gathers:
@@ -203,7 +203,8 @@ class SplatScanner:
         """Give what is over, but nothing that began after a report that is still open."""
         if not self._waiting:
             return
-        limit = min((one.line_from for one in self._open()), default=self._line + 1)
+        begun = [one.begun for one in self._streams.values() if not one.idle]
+        limit = min(begun, default=self._line + 1)
         self._waiting.sort(key=lambda pair: pair[0].line_from)
         while self._waiting and self._waiting[0][0].line_from < limit:
             report, complete = self._waiting.pop(0)

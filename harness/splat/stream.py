@@ -54,6 +54,12 @@ class Stream:
         """Reports that are not over."""
         return [*self.aside, *([self.report] if self.report else [])]
 
+    @property
+    def begun(self) -> int:
+        """The first line of what is not over."""
+        lines = [report.line_from for report in self.open]
+        return min(lines + [line.number for line in self.header])
+
     def read(self, line: Line, *, doubtful: bool = False) -> Report | None:
         """Take one line; the report that begins with it, if one does."""
         self.passed = 0
