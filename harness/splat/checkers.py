@@ -154,7 +154,7 @@ SIGNATURES = (
         r"BUG (?P<cache>\S+) ?\((?:Not tainted|Tainted).*?\): (?P<what>[\w -]+)",
         "SLUB: {what} ({cache})",
         SLAB,
-        skip=(LIBRARY,),
+        skip=(LIBRARY, ALLOCATING),
     ),
     signature(
         "other",

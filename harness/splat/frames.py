@@ -79,7 +79,7 @@ REPORTING = re.compile(
     r"|bad_range|spin_(bug|dump)|rwlock_bug|usercopy_(abort|warn)|(__)?check_(object_size|heap_obj)"
     r"|__check_object_size|report_usercopy|(__)?fortify_|__schedule_bug|_{0,3}might_|__cant_\w+$"
     r"|lockdep_rcu_suspicious|lockdep_sys_exit|sysrq_handle|__handle_sysrq|dump_header|warn_alloc"
-    r"|check_preemption_disabled|debug_smp_processor_id|slab_(err|bug|pad)|object_err|print_trailer"
+    r"|check_preemption_disabled|__this_cpu_preempt_check|debug_smp_processor_id|slab_(err|bug|pad)|object_err|print_trailer"
     r"|check_bytes_and_report|check_(object|slab)$|free_debug_|alloc_debug_|free_consistency"
     r"|report_cfi"
     r"|__slowpath_check|__cfi_|kmemleak_|__stack_chk_fail|vunmap_|__list_(add|del)\w*_valid\w*"
@@ -145,7 +145,7 @@ ALLOCATING = re.compile(
     r"|free_(pages?_prepare|pcp_prepare|tail_page|hot_cold|unref|frozen|contig|pages?$|one_page)"
     r"|_{0,2}free_(pages|one_page|frozen|page)|get_page_from_freelist|prep_new_page|rmqueue"
     r"|_{0,2}folio_put"
-    r"|_{0,2}put_page|release_pages|folios_put|expand$|_{0,2}kmem_cache_create)"
+    r"|_{0,2}put_page|release_pages|folios_put|expand$|_{0,2}kmem_cache_(create|destroy|shutdown)|vm_normal_(page|folio))"
 )
 
 _NUMBER = re.compile(r"(?<!addition on )(?<!decrement hit )(?<![\w.=])\d+(?![\w.])")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.model import Splat
 from harness.splat import frames
-from harness.splat.families import PANIC, PANICKED, RULED, Family, Signature
+from harness.splat.families import CHAINED, PANIC, PANICKED, RULED, Family, Signature
 from harness.splat.faults import MESSAGES
 from harness.splat.lines import Line
 
@@ -90,6 +90,7 @@ class Report:
 
     def study_stack(self, text: str) -> None:
         """A line of registers or of the stack."""
+        bare = self.family is not CHAINED  # arm's and riscv's stacks may have no head
         pointer = frames.POINTER.match(text)
         if pointer:
             fresh = not self.tracing or not self.frames
@@ -98,7 +99,7 @@ class Report:
             return
         if frames.TRACE.match(text):
             self.tracing = True
-        elif self.tracing or self.family is RULED or text[:2] == "[<":
+        elif self.tracing or self.family is RULED or (bare and text[:2] == "[<"):
             name = frames.named(text)
             if name:
                 self.stack_seen = True

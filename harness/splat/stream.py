@@ -221,7 +221,10 @@ class Stream:
             return False
         if row.family is SINGLE or row.vague:
             return report.ended or not report.proven
-        return not (row.family is OOPS and report.family is OOPS and not report.died)
+        # The second line of an oops looks like the first of one; so does another CPU's oops, but
+        # the one that is open has to come to its registers first.
+        begun = report.died and bool(report.pointers or report.stack_seen)
+        return not (row.family is OOPS and report.family is OOPS and not begun)
 
     def _set_aside(self, report: Report) -> None:
         if not report.proven and report.lines <= _ASIDE_MAX and not report.signature.vague:

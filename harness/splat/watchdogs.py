@@ -15,7 +15,7 @@ from harness.splat.families import (
     STUCK,
     signature,
 )
-from harness.splat.frames import LOCKING, TIMER
+from harness.splat.frames import ALLOCATING, LOCKING, TIMER
 
 SIGNATURES = (
     signature(
@@ -66,7 +66,13 @@ SIGNATURES = (
         SINGLE,
         stack=False,
     ),
-    signature("oom", r".+: page allocation failure: order:\d+", "page allocation failure", STACKED),
+    signature(
+        "oom",
+        r".+: page allocation failure: order:\d+",
+        "page allocation failure",
+        STACKED,
+        skip=(ALLOCATING,),
+    ),
     signature(
         "other",
         r"unregister_netdevice: waiting for \S+ to become free\. Usage count = -?\d+",

@@ -16,7 +16,7 @@ from harness.splat import SplatScanner, scan
 DATA = Path(__file__).parents[1] / "data" / "consoles"
 FILES = sorted(path.stem for path in DATA.glob("*.txt"))
 # With other prefixes these would say something else.
-PREFIXED = {"clean", "fake", "dmesg-x", "user-noise-inside"}
+PREFIXED = {"clean", "fake", "dmesg-x", "user-noise-inside", "alternating-oops"}
 BARE = [name for name in FILES if name not in PREFIXED]
 PREFIX = re.compile(
     r"(?:kern  :\w+  : )?(?:<\d+>)?"

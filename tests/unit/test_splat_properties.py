@@ -18,7 +18,8 @@ PREFIXES = ("", "[    1.000000] ", "[    2.000000][  T12] ", "[    2.500000][   
 
 def in_pieces(data: bytes, sizes: list[int]) -> tuple[tuple[Splat, ...], int]:
     """The splats, and the number of lines, of data fed in pieces of these sizes, over and over."""
-    scanner, found, start, turn = SplatScanner(), [], 0, 0
+    scanner, start, turn = SplatScanner(), 0, 0
+    found: list[Splat] = []
     while start < len(data):
         size = sizes[turn % len(sizes)]
         found += scanner.feed(data[start : start + size])
