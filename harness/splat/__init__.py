@@ -7,6 +7,8 @@ once a line follows that only the real report prints, and read to its last line;
 docs/splats.md lists the kinds and the limits.
 """
 
+from dataclasses import replace
+
 from harness.model import Splat
 from harness.splat.families import SINGLE
 from harness.splat.lines import LINE_MAX, Line, parse, unglue
@@ -19,6 +21,7 @@ _STAMPED_CONSOLE = 10  # lines with a time: from then on one without is not the 
 _STAMPS_WITHIN = 3000
 _SEEN_MAX = 1000
 _STREAMS_MAX = 64
+_USER = "user space"
 _SMALL = b"abcdefghijklmnopqrstuvwxyz0123456789 "
 
 
@@ -132,9 +135,11 @@ class SplatScanner:
                 self._stamped = min(self._stamped, _STAMPED_CONSOLE - 1)
         if (reboot := self._restarts.unexpected()) is not None:
             self._done.append(reboot)
-        if foreign and line.text != "Triple fault":
-            self._age("")
-            return
+        if foreign:
+            if not _from_user(line.text) and _USER not in self._streams:
+                self._age("")
+                return
+            line = replace(line, caller=_USER)
         self._hand_out(line, doubtful=doubtful)
         self._age(line.caller)
         if line.at is not None:
@@ -254,6 +259,11 @@ class _Words:
     def _find(self, word: bytes, start: int) -> int:
         at = self._data.find(word, start, self._end)
         return self._end if at < 0 else at
+
+
+def _from_user(text: str) -> bool:
+    """Reports that never come from printk: QEMU's, and what is read from debugfs's kmemleak."""
+    return text == "Triple fault" or text.startswith(("BUG: memory leak", "unreferenced object 0x"))
 
 
 def scan(data: bytes) -> tuple[Splat, ...]:

@@ -159,7 +159,7 @@ class Signature:
     """A report's first line. `title` may use the groups of `first`, and of `more`, which is looked
     for in the lines that follow. `skip` are functions that are never the guilty one; without
     `stack` neither function nor stack say anything that is the same in two runs. A `vague` first
-    line is nothing until a line proves it. `body`: groups `what` of these replace the title's."""
+    line is nothing until a line proves it."""
 
     kind: str
     first: re.Pattern[str]

@@ -126,7 +126,7 @@ class Report:
         kind, title = self.name()
         if self.race:
             title += " in " + " / ".join(self.race)
-        elif function and self.signature.family is not PANICKED:
+        elif function and not title.startswith(PANIC):
             title += f" in {function}"
         top = self.frames[:_FRAMES]
         if self.race or not self.signature.stack:
@@ -155,11 +155,14 @@ class Report:
         address = self.groups.get("address") or self.groups.get("failing")
         if kind == "page-fault" and address and int(address, 16) < _PAGE:
             kind, title = "null-deref", "kernel NULL pointer dereference"
+        if kind == "null-deref" and "sysrq_handle_crash" in self.pointers:
+            kind, title = "panic", f"{PANIC}: sysrq triggered crash"  # as it is since 5.0
         groups = _Groups(self.groups)
         if sort := groups.get("sort"):
             known = _SORTS.get(sort, "array-index-out-of-bounds")
             groups["what"] = known if groups["what"].startswith("Undefined") else groups["what"]
-        return kind, frames.normalise(title.format_map(groups))
+        title = frames.normalise(title.format_map(groups))
+        return kind, title.replace("Oops: Oops - ", "Oops: ").replace("Oops: Oops", "Oops")
 
     def find_function(self) -> str:
         """The guilty one: named by the report, else where it happened, else who called that."""

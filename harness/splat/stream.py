@@ -69,7 +69,8 @@ class Stream:
             self._note(line)
             return None
         found = find(line.text)
-        if found is None:
+        message = bool(self.header) and CUT_HERE.match(self.header[-1].text) is not None
+        if found is None or (message and found[0].vague):  # a WARN's own words may begin with BUG:
             self._note(line)
             return None
         return self._start(*found, line, doubtful=doubtful)

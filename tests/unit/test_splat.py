@@ -16,7 +16,15 @@ from harness.splat import SplatScanner, scan
 DATA = Path(__file__).parents[1] / "data" / "consoles"
 FILES = sorted(path.stem for path in DATA.glob("*.txt"))
 # With other prefixes these would say something else.
-PREFIXED = {"clean", "fake", "dmesg-x", "user-noise-inside", "alternating-oops"}
+PREFIXED = {
+    "clean",
+    "fake",
+    "dmesg-x",
+    "user-noise-inside",
+    "leak-from-user",
+    "alternating-oops",
+    "overlapping-warn-kasan",
+}
 BARE = [name for name in FILES if name not in PREFIXED]
 PREFIX = re.compile(
     r"(?:kern  :\w+  : )?(?:<\d+>)?"
@@ -132,7 +140,8 @@ def test_lines_of_others_without_a_name_are_borne(every: int) -> None:
         assert told(scan(text.encode()))[:1] == expected(name)[:1], name
 
 
-@pytest.mark.parametrize("name", BARE)
+# (A crash by sysrq was a NULL dereference once, which its RIP tells apart.)
+@pytest.mark.parametrize("name", [name for name in BARE if name != "sysrq-419"])
 def test_a_console_cut_anywhere_still_has_the_report_that_it_began(name: str) -> None:
     lines = read(name).splitlines(keepends=True)
     kind = expected(name)[0][0]
