@@ -13,8 +13,8 @@ from harness.model import Splat
 from harness.splat.families import SINGLE
 from harness.splat.lines import LINE_MAX, Line, parse, unglue
 from harness.splat.report import Report
-from harness.splat.restart import Restarts
-from harness.splat.signatures import CAPITALS, WORDS
+from harness.splat.restart import Restarts, told_of
+from harness.splat.signatures import WORDS, find
 from harness.splat.stream import HEADER_MAX, Stream
 
 _STAMPED_CONSOLE = 10  # lines with a time: from then on one without is not the kernel's
@@ -23,6 +23,7 @@ _SEEN_MAX = 1000
 _STREAMS_MAX = 64
 _USER = "user space"
 _SMALL = b"abcdefghijklmnopqrstuvwxyz0123456789 "
+_CAPITALS = {word: word.translate(None, _SMALL) for word in WORDS}
 
 
 class SplatScanner:
@@ -89,9 +90,15 @@ class SplatScanner:
                 start = found
                 if start >= end:
                     return
-                self._look_back()
             stop = data.find(b"\n", start)
-            self._read(data[start : min(stop, start + LINE_MAX)])
+            raw = data[start : min(stop, start + LINE_MAX)]
+            if not self._idle:
+                self._read(raw)
+            elif _matters(raw):
+                self._look_back()
+                self._read(raw)
+            else:
+                self._skip(data, start, stop + 1)
             start = stop + 1
 
     def _skip(self, data: bytes, start: int, end: int) -> None:
@@ -250,15 +257,22 @@ class _Words:
         return max(start, self._data.rfind(b"\n", start, first) + 1)
 
     def _there(self) -> list[bytes]:
-        """The words that may be in the data. Those of capitals are looked for in what is left of
-        it without small letters, a quarter: that cannot lose any."""
+        """The words that may be in the data. What has capitals is first looked for in a quarter
+        of it, what is left of both without small letters: that cannot lose any."""
         left = self._data.translate(None, _SMALL)
-        absent = {word for word in CAPITALS if word not in left}
-        return [word for word in WORDS if word not in absent]
+        return [word for word, capitals in _CAPITALS.items() if capitals in left]
 
     def _find(self, word: bytes, start: int) -> int:
         at = self._data.find(word, start, self._end)
         return self._end if at < 0 else at
+
+
+def _matters(raw: bytes) -> bool:
+    """A line with one of WORDS in it does begin a report, or tells of a restart."""
+    line = parse(raw, 0)
+    glued = None if line.stamped else unglue(line)
+    texts = [line.text, *([glued.text] if glued else [])]
+    return any(find(text) is not None or told_of(text) for text in texts)
 
 
 def _from_user(text: str) -> bool:

@@ -23,6 +23,11 @@ _EARLY_MIN = 3
 _EARLY_MAX = 2000
 
 
+def told_of(text: str) -> bool:
+    """The line matters to Restarts."""
+    return any(one.match(text) for one in (_BANNER, _ANNOUNCED, _CERTAIN, _USER))
+
+
 class Restarts:
     """`boots` counts the banners, `crashed` is the last of them that came to a bad end; `certain`:
     firmware or the kernel itself said so too."""

@@ -11,9 +11,18 @@ SIGNATURES = (*faults.SIGNATURES, *watchdogs.SIGNATURES, *checkers.SIGNATURES)
 
 # Each first line, and each line that tells of a restart, holds one of these. The longer and the
 # fewer they are, the faster is a console without splats.
-CAPITALS = (b"BUG", b"WARNING:", b"[#", b"UBSAN:", b"INFO:", b"LOCKUP", b"PANIC:")
 WORDS = (
-    *CAPITALS,
+    b"BUG",
+    b"WARNING:",
+    b"[#",
+    b"UBSAN:",
+    b"LOCKUP",
+    b"PANIC:",
+    b"INFO: task ",
+    b"INFO: rcu",
+    b"INFO: trying",
+    b"INFO: suspicious",
+    b"[ INFO: ",
     b"panic - not",
     b"nable to handle",
     b"kmemleak: ",

@@ -27,7 +27,7 @@ SIGNATURES = (
     ),
     signature(
         "hung-task",
-        r"INFO: task .+:\d+ (?:blocked(?: in I/O wait)? for more than|can't die for more than) \d+ s",
+        r"INFO: task .+:\d+ (?:blocked(?: in I/O wait)?|can't die) for more than \d+ s",
         "task hung",
         HUNG,
         skip=(LOCKING,),
