@@ -17,7 +17,7 @@ from harness.splat.restart import Restarts, told_of
 from harness.splat.signatures import WORDS, find
 from harness.splat.stream import HEADER_MAX, Stream
 
-_STAMPED_CONSOLE = 10  # lines with a time: from then on one without is not the kernel's
+_STAMPED_CONSOLE = 4  # lines with a time: from then on one without is not the kernel's
 _STAMPS_WITHIN = 3000
 _SEEN_MAX = 1000
 _STREAMS_MAX = 64

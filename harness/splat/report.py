@@ -29,7 +29,8 @@ _SORTS = {
 @dataclass(slots=True)
 class Report:
     """`doubtful`: its first line stood behind other text; `quoted`: it was read before, with the
-    same time; `boot` counts the kernels that the console has seen start."""
+    same time; `denied`: what followed shows that nothing had happened, unless a proof comes;
+    `boot` counts the kernels that the console has seen start."""
 
     signature: Signature
     family: Family
@@ -49,6 +50,7 @@ class Report:
     tracing: bool = False
     lines: int = 0
     strange: int = 0
+    denied: bool = False
     headers: list[str] = field(default_factory=list)
     pointers: list[str] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)

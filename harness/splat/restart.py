@@ -18,7 +18,7 @@ _ANNOUNCED = re.compile(
 _CERTAIN = re.compile(
     r"SeaBIOS \(|reboot: (Restarting|Power down|System halted)|Rebooting in \d+ s"
 )
-_USER = re.compile(r"Run \S+ as init process")
+_USER = re.compile(r"Run \S+ as init process|Freeing unused kernel ")
 _EARLY_MIN = 3
 _EARLY_MAX = 2000
 

@@ -40,6 +40,7 @@ WORDS = (
     b"sysrq: Reset",
     b"tarting new kernel",
     b"as init process",
+    b"reeing unused kernel",
 )
 _ANY = re.compile("|".join(re.escape(word.decode()) for word in WORDS))
 

@@ -5,6 +5,7 @@ A console whose lines do not say who printed them is one stream, and lines of ot
 of a report have to be borne.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,8 @@ HEADER_MAX = 12
 _REPORT_MAX = 2000
 _STRANGE_MAX = 30  # lines of others in a row that end a report which has no last line
 _STRANGE_CUT = 3  # more of them, and a first line without proof was only quoted
+# Whoever prints this goes on living: a test, a daemon, the kernel in good order.
+_ALIVE = re.compile(r"(?:not )?ok \d|# |1\.\.\d|reboot: |[\w.-]+\[\d+\]: ")
 _FOREIGN_MAX = 3  # lines of others in the middle of what comes after a report's end
 _ASIDE_MAX = 8  # lines after which another CPU's first line can still hide a report's proof
 _PASSED_MAX = 60  # lines of others, after which what was read of a head means nothing
@@ -97,7 +100,7 @@ class Stream:
             sure = not report.doubtful and not report.signature.vague and not alive
             if report.proven:
                 self.done(report, report.ended or report.panicked)
-            elif sure and report.strange <= _STRANGE_CUT:
+            elif sure and report.strange <= _STRANGE_CUT and not report.denied:
                 self.done(report, False)
         self.report, self.aside, self.header = None, [], []
 
@@ -170,10 +173,13 @@ class Stream:
     def _take(self, report: Report, line: Line) -> None:
         family, text = report.family, line.text
         ends = family.end is not None and family.end.match(text) is not None
-        if ends or BODY.match(text) or report.lines <= 2 or _proves(family, text):
+        alive = _ALIVE.match(text) is not None
+        own = BODY.match(text) or _proves(family, text) or (report.lines <= 2 and not alive)
+        if ends or own:
             report.add(line)
         else:
             report.strange += not report.proven
+            report.denied = report.denied or alive
             report.lines += 1
             report.loose.append(line)
             report.study(text)

@@ -72,6 +72,28 @@ watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [aio:12]
 BUG: sleeping function called from invalid context at mm/slab.h:1
 Insufficient stack space to handle exception!
 """
+# What becomes of a program, on other architectures.
+PROGRAMS = """\
+foo[123]: unhandled exception: DABT (lower EL), ESR 0x92000004, level 0 translation fault in libc.so
+CPU: 0 PID: 123 Comm: foo Not tainted 6.1.0 #1
+pc : 0000aaaac1b2d3e4
+
+foo[123]: unhandled signal 11 code 0x1 at 0x0000000000000000 in foo[10000+1000]
+CPU: 0 PID: 123 Comm: foo Not tainted 6.1.0 #1
+epc : 0000000000010418 ra : 00000000000103f8 sp : 0000003fffb1a2c0
+
+User process fault: interruption code 003b ilc:3 in foo[1000000+1000]
+Failing address: 0000000000000000 TEID: 0000000000000400
+Fault in primary space mode while using user ASCE.
+CPU: 1 PID: 871 Comm: foo Not tainted 6.1.0 #1
+User PSW : 0705000180000000 000003ff8012a4b6
+
+foo: unhandled page fault (11) at 0x00000000, code 0x017
+CPU: 0 PID: 123 Comm: foo Not tainted 4.19.0 #1
+
+do_page_fault(): sending SIGSEGV to foo for invalid read access from 00000000
+epc = 77a1b2c4 in libc.so[77a00000+1000]
+"""
 TRACE_PRINTK = """\
 **********************************************************
 **   NOTICE NOTICE NOTICE NOTICE NOTICE NOTICE NOTICE   **
@@ -100,9 +122,23 @@ def stamped(text: str) -> str:
     return "".join(f"[    9.100000] {line}\n" for line in text.splitlines())
 
 
+@pytest.mark.parametrize("after", ["ok 1 prints\n", "sshd[12]: hello\n", "reboot: Power down\n"])
+@pytest.mark.parametrize("line", ALONE.splitlines())
+def test_a_quote_at_the_end_of_a_short_console_is_none(line: str, after: str) -> None:
+    assert scan(f"# a test\n{line}\n{after}".encode()) == ()
+
+
 @pytest.mark.parametrize(
     "text",
-    [*HEALTHY.splitlines(), *QUOTES.splitlines(), *ALONE.splitlines(), TRACE_PRINTK, MAND, SYSRQ],
+    [
+        *HEALTHY.splitlines(),
+        *QUOTES.splitlines(),
+        *ALONE.splitlines(),
+        *PROGRAMS.split("\n\n"),
+        TRACE_PRINTK,
+        MAND,
+        SYSRQ,
+    ],
 )
 def test_no_splat(text: str) -> None:
     bare = "".join(f"{line}\n" for line in text.splitlines())
