@@ -13,7 +13,7 @@ from harness.model import Splat
 from harness.splat.families import SINGLE
 from harness.splat.lines import LINE_MAX, Line, parse, unglue
 from harness.splat.report import Report
-from harness.splat.restart import Restarts, told_of
+from harness.splat.restart import Restarts, is_banner, told_of
 from harness.splat.signatures import WORDS, find
 from harness.splat.stream import HEADER_MAX, Stream
 
@@ -36,6 +36,7 @@ class SplatScanner:
         self._rest = b""
         self._line = 0
         self._stamped = 0
+        self._timeless = False
         self._before: list[bytes] = []
         self._streams: dict[str, Stream] = {}
         self._restarts = Restarts()
@@ -122,13 +123,16 @@ class SplatScanner:
     @property
     def _idle(self) -> bool:
         known = self._stamped >= _STAMPED_CONSOLE or self._line >= _STAMPS_WITHIN
-        return known and not self._streams and not self._restarts.waiting
+        return (known or self._timeless) and not self._streams and not self._restarts.waiting
 
     def _read(self, raw: bytes) -> None:
         self._line += 1
         line = parse(raw, self._line)
         self._stamped += line.stamped
-        foreign = line.user or (not line.stamped and self._stamped >= _STAMPED_CONSOLE)
+        bare = not line.stamped and self._stamped < _STAMPED_CONSOLE
+        # printk.time=0: what has a time here comes from dmesg.
+        self._timeless = self._timeless or (bare and is_banner(line.text))
+        foreign = line.user or not (line.stamped or bare or self._timeless)
         doubtful = False
         if not line.stamped:
             glued = unglue(line)
@@ -139,7 +143,7 @@ class SplatScanner:
             self._latest = 0.0
             if self._restarts.certain:
                 self._seen.clear()
-                self._stamped = min(self._stamped, _STAMPED_CONSOLE - 1)
+                self._stamped, self._timeless = 0, False
         if (reboot := self._restarts.unexpected()) is not None:
             self._done.append(reboot)
         if foreign:

@@ -23,6 +23,11 @@ _EARLY_MIN = 3
 _EARLY_MAX = 2000
 
 
+def is_banner(text: str) -> bool:
+    """A kernel's first line."""
+    return _BANNER.match(text) is not None
+
+
 def told_of(text: str) -> bool:
     """The line matters to Restarts."""
     return any(one.match(text) for one in (_BANNER, _ANNOUNCED, _CERTAIN, _USER))

@@ -169,6 +169,13 @@ def test_the_log_read_back_is_nothing_new() -> None:
         assert told(scan(data)) == expected(name), name
 
 
+def test_a_console_whose_printk_gives_no_times_is_read_after_dmesg_showed_some() -> None:
+    plain = "Linux version 6.1.0 (a@b) (gcc) #1 SMP\nCommand line: x\n"
+    report = "".join(f"{line}\n" for line in messages("null-deref"))
+    assert told(scan((plain + AFTER + report).encode())) == expected("null-deref")
+    assert scan((BOOT + plain + AFTER + report).encode()) == ()
+
+
 def boot(seconds: float) -> str:
     early = "".join(f"[    0.000000] early message {n}\n" for n in range(10))
     banner = "[    0.000000] Linux version 6.12.0 (a@b) (gcc 12) #1 SMP\n"
