@@ -30,7 +30,7 @@ _REPORT_MAX = 2000
 _STRANGE_MAX = 30  # lines of others in a row that end a report which has no last line
 _STRANGE_CUT = 3  # more of them, and a first line without proof was only quoted
 # Whoever prints this goes on living: a test, a daemon, the kernel in good order.
-_ALIVE = re.compile(r"(?:not )?ok \d|# |1\.\.\d|reboot: |[\w.-]+\[\d+\]: ")
+_ALIVE = re.compile(r"(?:not )?ok \d|# |harness [0-9a-f]+: |1\.\.\d|reboot: |[\w.-]+\[\d+\]: ")
 _FOREIGN_MAX = 3  # lines of others in the middle of what comes after a report's end
 _ASIDE_MAX = 8  # lines after which another CPU's first line can still hide a report's proof
 _PASSED_MAX = 60  # lines of others, after which what was read of a head means nothing
@@ -142,9 +142,8 @@ class Stream:
     def _go_on(self, report: Report, line: Line) -> bool:
         """True if the line was dealt with; else it may begin another report."""
         text = line.text
-        if text.startswith(PANIC) and self._panics(report):
-            report.add(line)
-            return True
+        if text.startswith(PANIC):
+            return self._panic(report, line)
         if report.lines <= 2 and text == report.first.text and line.stamp == report.first.stamp:
             report.add(line)  # two consoles on one wire (keep_bootcon)
             return True
@@ -162,12 +161,15 @@ class Stream:
         self._take(report, line)
         return True
 
-    def _panics(self, report: Report) -> bool:
-        """It is this report that the kernel dies of."""
+    def _panic(self, report: Report, line: Line) -> bool:
+        """The kernel dies: of this report, unless that was only quoted and this is the real one."""
+        quoted = report.strange > 0 if report.panicked else report.signature.vague
+        if quoted and not report.proven:
+            self.close()
+            return False
         if not report.panicked:
-            if report.signature.vague and not report.proven:
-                return False
             report.family, report.ended, report.proven = PANICKED, False, True
+        report.add(line)
         return True
 
     def _take(self, report: Report, line: Line) -> None:

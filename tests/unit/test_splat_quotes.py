@@ -169,6 +169,14 @@ def test_the_log_read_back_is_nothing_new() -> None:
         assert told(scan(data)) == expected(name), name
 
 
+def test_a_quoted_panic_does_not_become_the_real_one_later() -> None:
+    quote = "[    2.000000] Kernel panic - not syncing: forged\n"
+    marks = "".join(f"[    2.{n:06}] harness 0123456789abcdef: end {n}\n" for n in range(1, 4))
+    (splat,) = scan((BOOT + quote + marks).encode() + read("x86-sysrq"))
+    assert splat.title == "Kernel panic - not syncing: sysrq triggered crash"
+    assert splat.line_from > 20 + 4
+
+
 def test_a_console_whose_printk_gives_no_times_is_read_after_dmesg_showed_some() -> None:
     plain = "Linux version 6.1.0 (a@b) (gcc) #1 SMP\nCommand line: x\n"
     report = "".join(f"{line}\n" for line in messages("null-deref"))
