@@ -8,7 +8,7 @@ tools/testing/kunit/kunit_parser.py counts them; docs/ktap.md says how output is
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from harness.model import Outcome, Subtest
@@ -435,14 +435,20 @@ class KtapParser:
         if not outcome.bad:
             return _shorten(rest.reason)
         reason = f"{rest.directive}: {rest.reason}" if rest.directive else rest.reason
-        lines = [line for line in self._diagnostics if not _NOISE.match(line)]
-        if not lines:
-            return _shorten(reason)
-        at = max((i for i, line in enumerate(lines) if _SOURCE.search(line)), default=-1)
-        found = lines[at]
-        if found.rstrip(":").endswith(tuple("0123456789")) and " FAILED at " in found:
-            found = ": ".join([found, *(line.strip() for line in lines[at + 1 :][:3])])
-        return _shorten(f"{found} ({reason})" if reason else found)
+        return explain(self._diagnostics, reason)
+
+
+def explain(diagnostics: Iterable[str], reason: str) -> str:
+    """Why a test failed, in one line: the last diagnostic that names a place, or the last, and the
+    `reason` on its result line."""
+    lines = [line for line in diagnostics if line and not _NOISE.match(line)]
+    if not lines:
+        return _shorten(reason)
+    at = max((i for i, line in enumerate(lines) if _SOURCE.search(line)), default=-1)
+    found = lines[at]
+    if found.rstrip(":").endswith(tuple("0123456789")) and " FAILED at " in found:
+        found = ": ".join([found, *(line.strip() for line in lines[at + 1 :][:3])])
+    return _shorten(f"{found} ({reason})" if reason else found)
 
 
 def parse(text: str, *, runner: bool = True) -> Ktap:

@@ -229,7 +229,8 @@ class Splat:
     """One report of the kernel about itself. Lines count from 1, in the console log.
 
     `fingerprint` is what does not vary between two runs: kind, title and the top functions of
-    the stack. `complete` is False when the console ended inside the report.
+    the stack. `complete` is False when the console ended inside the report; `first`: nothing was
+    reported before it since the kernel booted, so it is no damage of another one.
     """
 
     kind: str
@@ -239,6 +240,7 @@ class Splat:
     line_from: int = 0
     line_to: int = 0
     complete: bool = True
+    first: bool = True
     text: tuple[str, ...] = ()
 
     @property
@@ -264,14 +266,15 @@ class Subtest:
 class Test:
     """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
     guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
-    whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `server` is as
-    in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV."""
+    whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `expect_splat`
+    are parts of `kind: title`, or /regular expressions/, of what the kernel has to report; `server`
+    is as in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV."""
 
     name: str
     argv: tuple[str, ...]
     cwd: str = "/"
     timeout_s: float = 45.0
-    expect_splat: str = ""
+    expect_splat: tuple[str, ...] = ()
     isolation: str = "run"
     guest: str = "any"
     server: tuple[str, ...] = ()

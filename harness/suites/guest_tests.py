@@ -6,6 +6,7 @@ recipe for a new one.
 """
 
 import difflib
+import re
 import shutil
 import stat
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Settings:
     scratch: Disk | None = None
     tools: tuple[str, ...] = ()
     timeouts_s: dict[str, float] = field(default_factory=dict)
-    expect_splat: dict[str, str] = field(default_factory=dict)
+    expect_splat: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -111,7 +112,7 @@ class GuestTests:
             argv=argv,
             cwd=cwd,
             timeout_s=settings.timeouts_s.get(name, settings.timeout_s),
-            expect_splat=settings.expect_splat.get(name, ""),
+            expect_splat=settings.expect_splat.get(name, ()),
             isolation=settings.isolation,
             guest=settings.guest,
             disk=settings.scratch,
@@ -187,7 +188,7 @@ def parse_settings(path: Path) -> Settings:
         return Settings()
     values: dict[str, str] = {}
     timeouts_s: dict[str, float] = {}
-    expect_splat: dict[str, str] = {}
+    expect_splat: dict[str, tuple[str, ...]] = {}
     disk: Disk | None = None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         text = line.partition("#")[0].strip()
@@ -204,7 +205,7 @@ def parse_settings(path: Path) -> Settings:
         if key in _CHOICES and value not in _CHOICES[key]:
             raise UsageError(f"{where}: {key} is one of {', '.join(sorted(_CHOICES[key]))}")
         if inner == "expect-splat":
-            expect_splat[test] = value
+            expect_splat[test] = (*expect_splat.get(test, ()), _expectation(value, where))
         elif inner == "timeout" and dot:
             timeouts_s[test] = _seconds(value, where)
         elif key == "scratch":
@@ -222,6 +223,18 @@ def parse_settings(path: Path) -> Settings:
         timeouts_s=timeouts_s,
         expect_splat=expect_splat,
     )
+
+
+def _expectation(value: str, where: str) -> str:
+    """A part of `kind: title`, or a regular expression in slashes."""
+    if not value.strip("/"):
+        raise UsageError(f"{where}: expect-splat wants a title or /regular expression/")
+    if len(value) > 2 and value[0] == value[-1] == "/":
+        try:
+            re.compile(value[1:-1])
+        except re.error as error:
+            raise UsageError(f"{where}: {value}: {error}") from None
+    return value
 
 
 def _seconds(value: str, where: str) -> float:

@@ -109,6 +109,8 @@ def test_an_unknown_suite_is_named(root: Path) -> None:
         ("x.guest=vng\n", r"unknown key x.guest"),
         ("guest=qemu\n", r"settings:1: guest is one of any, vng"),
         ("timeout\n", r"settings:1: expected key=value"),
+        ("t.expect-splat=\n", r"settings:1: expect-splat wants a title"),
+        ("t.expect-splat=/a(/\n", r"settings:1: /a\(/: missing \), unterminated subpattern"),
         ("\nscratch=\n", r"settings:2: scratch: nothing is no size"),
         ("scratch=large\n", r"settings:1: scratch: large is no size"),
         ("scratch=0M\n", r"settings:1: scratch: 0M is no size"),
@@ -149,3 +151,9 @@ def test_the_shipped_settings_are_well_formed(name: str) -> None:
     suite = GuestTests(Path(__file__).parents[2], name)
     assert suite.settings.timeout_s > 0
     assert all(fragment.text.startswith("# Help: ") for fragment in suite.fragments)
+
+
+def test_a_test_may_expect_several_splats(tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text("t.expect-splat=/in a=[fg]$/\nu.expect-splat=x\nt.expect-splat=oom: \n")
+    assert parse_settings(settings).expect_splat == {"t": ("/in a=[fg]$/", "oom:"), "u": ("x",)}

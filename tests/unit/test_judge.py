@@ -7,6 +7,7 @@ from harness.suites.judge import judge
 
 TEST = model.Test(name="s/t", argv=("t",))
 PANIC = Splat(kind="panic", title="Kernel panic - not syncing: sysrq triggered crash")
+OOPS = Splat(kind="null-deref", title="kernel NULL pointer dereference in g")
 WARNING = Splat(kind="warning", title="WARNING in f")
 OK = b"KTAP version 1\n1..1\nok 1 a\n"
 NOT_OK = b"KTAP version 1\n1..2\nok 1 a\n# x.c:3: io_submit: EINVAL\nnot ok 2 b\n"
@@ -41,15 +42,32 @@ def test_verdicts(ended: CommandResult, outcome: Outcome, said: str) -> None:
     assert said in result.detail
 
 
-def test_an_expected_splat_is_a_pass_and_its_absence_a_failure() -> None:
-    test = model.Test(name="s/t", argv=("t",), expect_splat="warning: WARNING in f")
-    seen = judge(test, CommandResult(status=0, splats=(WARNING,)), kernel="tip", boot=1)
-    assert seen.outcome is Outcome.PASS
-    missed = judge(test, CommandResult(status=0), kernel="tip", boot=1)
-    assert (missed.outcome, missed.detail) == (
-        Outcome.FAIL,
-        "the kernel did not report warning: WARNING in f",
-    )
+BOTH = ("warning: WARNING in f", "/^panic: .*sysrq/")
+LOST = CommandResult(loss=Loss.RESTART, splats=(WARNING, PANIC))
+
+
+@pytest.mark.parametrize(
+    ("expect", "ended", "outcome", "said"),
+    [
+        (BOTH[:1], CommandResult(status=0, splats=(WARNING,)), Outcome.PASS, ""),
+        (("/in [ef]$/",), CommandResult(status=0, splats=(WARNING,)), Outcome.PASS, ""),
+        (("/in g$/",), CommandResult(status=0, splats=(WARNING,)), Outcome.FAIL, "WARNING in f"),
+        (BOTH[:1], CommandResult(status=0), Outcome.FAIL, f"did not report {BOTH[0]}"),
+        (BOTH[:1], CommandResult(status=1, splats=(WARNING,)), Outcome.FAIL, "exit status 1"),
+        (BOTH[:1], CommandResult(status=0, splats=(WARNING, OOPS)), Outcome.CRASH, "NULL"),
+        (BOTH, LOST, Outcome.PASS, "the guest restarted, as expected"),
+        (BOTH[:1], LOST, Outcome.CRASH, "sysrq triggered crash"),
+        ((*BOTH, "kasan: "), LOST, Outcome.CRASH, "the guest restarted"),
+        (BOTH, CommandResult(loss=Loss.QEMU, splats=(WARNING, PANIC)), Outcome.ERROR, "QEMU died"),
+    ],
+)
+def test_what_a_test_expects_the_kernel_to_report(
+    expect: tuple[str, ...], ended: CommandResult, outcome: Outcome, said: str
+) -> None:
+    test = model.Test(name="s/t", argv=("t",), expect_splat=expect)
+    result = judge(test, ended, kernel="tip", boot=1)
+    assert result.outcome is outcome
+    assert said in result.detail
 
 
 def test_long_output_keeps_its_ends() -> None:

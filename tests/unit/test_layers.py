@@ -8,8 +8,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "signatures", "guard", "agent.pytest_server"),
-    ("cache", "proc", "ktap", "splat", "verdict", "project", "yamlfile", "diff", "kconfig_reason"),
+    ("errors", "model", "guard", "agent.pytest_server", "splat.frames", "splat.lines")
+    + ("splat.families",),
+    ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
+    ("splat.signatures", "splat.report"),
+    ("splat.stream",),
+    (
+        "cache",
+        "proc",
+        "ktap",
+        "splat",
+        "marks",
+        "verdict",
+        "project",
+        "yamlfile",
+        "diff",
+        "kconfig_reason",
+    ),
+    ("kunit",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
     ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
@@ -28,7 +44,7 @@ LAYERS = (
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
     ("cli.cell",),
-    ("cli.runs", "cli.boot", "cli.series", "cli.machine"),
+    ("cli.runs", "cli.boot", "cli.series", "cli.machine", "cli.judge"),
     ("cli.run",),
     ("cli",),
     ("__main__",),
