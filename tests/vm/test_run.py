@@ -62,10 +62,10 @@ def test_the_modules_of_a_suite_are_built_and_loaded(harness: Harness) -> None:
     assert {"aio-chardev/completion", "aio-chardev/poll"} <= set(outcomes)
 
 
-def test_every_evil_costs_one_test(harness: Harness, nasty: Path) -> None:
-    code, run = harness(
-        "run", "--suite", "nasty", env={**os.environ, "HARNESS_PROJECT": str(nasty)}
-    )
+@pytest.mark.parametrize("kind", ["vng", "snapshot"])
+def test_every_evil_costs_one_test(harness: Harness, nasty: Path, kind: str) -> None:
+    code, run = harness("run", "--suite", "nasty", "--guest", kind, env=project(nasty))
+    assert run["guest"] == kind
     found = {r["test"].partition("/")[2]: (r["outcome"], r["detail"]) for r in run["results"]}
     assert code == 1
     for number in range(1, 7):
