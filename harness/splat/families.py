@@ -112,6 +112,7 @@ STALLED = Family(
     ),
     tail=re.compile(
         r"(rcu: )?\S+ kthread|rcu: (?!INFO)|Sending NMI|NMI backtrace|CPU: \d+ |task:|\s+\("
+        r"|RIP: |pc : |epc : |NIP |Krnl PSW"
     ),
     slack=30,
     gathers=True,

@@ -108,7 +108,7 @@ LOCKING = re.compile(
 # What a timer interrupt runs before it finds that a CPU is stuck.
 TIMER = re.compile(
     r"(watchdog_|is_softlockup|hrtimer_|__hrtimer_|__run_hrtimer|tick_|update_process_times|nmi_"
-    r"|rcu_(sched_clock|check_call|dump|check_gp|pending|sched_qs)|print_(cpu|other)_(cpu_)?stall"
+    r"|rcu_(sched_clock|check_call|dump|check_gp|pending|sched_qs|gp_)|kthread$|ret_from_fork|print_(cpu|other)_(cpu_)?stall"
     r"|trigger"
     r"|check_cpu_stall|(smp_)?(reschedule|apic_timer|call_function\w*)_interrupt|(do_)?IRQ|do_irq"
     r"|local_apic_timer|arch_timer_|timer_(handler|interrupt)|riscv_timer|handle_(percpu|domain"
