@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -103,8 +104,9 @@ class ByHand:
         (self._place / "qemu.cmd").write_text(words)
         started = time.monotonic()
         self._apply("make")
-        clock.wall(self._make())
-        bare.boot(self._place / "qemu.cmd", "/.harness/0/one; poweroff -f")
+        built = clock.wall(self._make())
+        booted = bare.boot(self._place / "qemu.cmd", "/.harness/0/one; poweroff -f")
+        print(f"  by hand: make {built:.1f} s, boot {booted:.1f} s", file=sys.stderr)
         return time.monotonic() - started
 
     def _image(self, command: Path) -> str:
@@ -116,10 +118,14 @@ class ByHand:
         started = time.monotonic()
         self._apply("vng")
         work = self._place / "vng"
-        clock.wall(self._vng_build(), cwd=work)
-        clock.wall(
+        old = (work / "arch/x86/boot/bzImage").stat().st_mtime_ns
+        built = clock.wall(self._vng_build(), cwd=work)
+        if (work / "arch/x86/boot/bzImage").stat().st_mtime_ns == old:
+            raise SystemExit("vng --build has built nothing")
+        ran = clock.wall(
             ["vng", "--disable-kvm", "--force-9p", "--exec", "true"], cwd=work, good=(0, 255)
         )
+        print(f"  vng: --build {built:.1f} s, --exec {ran:.1f} s", file=sys.stderr)
         return time.monotonic() - started
 
     def __enter__(self) -> Self:
