@@ -23,7 +23,7 @@ REPO = Path(__file__).parents[1]
 BREAKER = REPO / "tests/data/breaker"
 CONSOLES = REPO / "tests/data/consoles"
 _BEFORE = 3  # lines of the console before the marker
-_LINES = 400
+_LINES = 200
 
 PLAIN: dict[str, tuple[str, str]] = {
     "null_deref": ("null-deref", "breaker_null_deref"),
@@ -44,7 +44,7 @@ PLAIN: dict[str, tuple[str, str]] = {
     "oom": ("oom", ""),
 }
 DEBUG: dict[str, tuple[str, str]] = {
-    "null_deref": ("null-deref", "breaker_null_deref"),
+    "null_deref": ("gpf", "breaker_null_deref"),  # KASAN looks at its shadow first
     "gpf": ("gpf", "breaker_gpf"),
     "list_del": ("list-corruption", "breaker_list_del"),
     "list_add": ("list-corruption", "breaker_list_add"),
@@ -58,11 +58,10 @@ DEBUG: dict[str, tuple[str, str]] = {
     "lock_freed": ("lockdep", "breaker_lock_freed"),
     "irq_unsafe": ("lockdep", "breaker_irq_unsafe"),
     "rcu_usage": ("rcu-usage", "breaker_rcu_usage"),
-    "workqueue": ("workqueue-lockup", ""),
     "use_after_free": ("kasan", "breaker_use_after_free"),
     "out_of_bounds": ("kasan", "breaker_out_of_bounds"),
     "double_free": ("kasan", "breaker_double_free"),
-    "stack_out_of_bounds": ("kasan", "breaker_stack_out_of_bounds"),
+    "stack_out_of_bounds": ("ubsan", "breaker_stack_out_of_bounds"),  # and then KASAN
     "ubsan_shift": ("ubsan", "breaker_ubsan_shift"),
     "ubsan_bounds": ("ubsan", "breaker_ubsan_bounds"),
     "odebug": ("odebug", "breaker_odebug"),

@@ -79,7 +79,7 @@ SIGNATURES = (
         rf"(?:WARNING: |INFO: |\[ INFO: |\[ BUG: )(?P<what>(?:{_LOCKDEP}))",
         "{what}",
         CHAINED,
-        skip=(LOCKING,),
+        skip=(LOCKING, LIBRARY),
     ),
     signature(
         "lockdep",

@@ -86,10 +86,12 @@ STACKED = Family(window=40, slack=8)
 CHAINED = Family(
     proof=re.compile(rf"-{{20,}}$|stack backtrace:|{_CPU}|other info that might|turning off"),
     window=40,
+    slack=8,
 )
 LOCKS = Family(
     proof=re.compile(r".* is leaving the kernel with locks still held!"),
     body=re.compile(r"-{20,}$|\d+\.\d+\S* |.* is leaving the|\d+ locks? held by| #\d+: |$"),
+    slack=8,
 )
 RULED = Family(
     proof=re.compile(

@@ -199,7 +199,9 @@ class Stream:
     def _trail(self, report: Report, line: Line) -> bool:
         """After the end: what still belongs, and a stack that another's line had cut in two."""
         family, text = report.family, line.text
-        tail = family.tail is not None and family.tail.match(text) is not None
+        # Without a last line what the report is made of may go on behind another's line.
+        more = family.tail or family.body
+        tail = more is not None and text != "" and more.match(text) is not None
         if tail and len(report.loose) <= _FOREIGN_MAX:
             report.loose = []
             report.add(line)

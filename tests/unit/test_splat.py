@@ -134,6 +134,8 @@ def test_user_space_between_all_of_them_changes_nothing() -> None:
 def test_lines_of_others_without_a_name_are_borne(every: int) -> None:
     for name in BARE:
         lines = messages(name)
+        if len(lines) > 24 * every:
+            continue  # others' lines that often, for a hundred lines, are no console
         for at in range(every, len(lines) * 5 // 4, every):
             lines.insert(at, "e1000: eth0 NIC Link is Up 1000 Mbps")
         text = "".join(f"[    1.000000] {line}\n" for line in lines)
