@@ -4,7 +4,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,6 +85,20 @@ class Execution:
     def results(self) -> list[Result]:
         """In the order of the plan, round by round, whichever guest was faster."""
         return sorted(self._results, key=lambda one: (one.round, self._order[one.test]))
+
+    @property
+    def splats(self) -> list[Splat]:
+        """Those of the tests and those outside of them."""
+        return [*(splat for one in self.results for splat in one.splats), *self.stray]
+
+    def say_more(self, known: Mapping[Splat, Splat]) -> None:
+        """Have splats say what was found out of them since they were read."""
+        for number, one in enumerate(self._results):
+            told = tuple(known.get(splat, splat) for splat in one.splats)
+            if told != one.splats:
+                self._results[number] = replace(one, splats=told)
+                self._record.splats(self._results[number])
+        self.stray = [known.get(splat, splat) for splat in self.stray]
 
     def run(self, tests: Sequence[Test], look: Look | None = None) -> None:
         """Run them all. Raises StageError when no guest comes up."""

@@ -59,7 +59,7 @@ def find_or_build(
     with cache.locked(lock, timeout_s=_BUILD_S, waiting=waiting):
         if found := _load(key, tree):
             return found
-        config_key = cache.digest(*config)[:12]
+        config_key = objects_key(wanted, toolchain)
         with slot.take(base, tree, config_key) as taken:
             work = _Build(base, stack, taken, config_key, toolchain)
             work.configure(wanted)
@@ -68,6 +68,11 @@ def find_or_build(
     lock.unlink(missing_ok=True)
     cache.evict(cache.root() / "kernels", limit_bytes)
     return built
+
+
+def objects_key(wanted: Kconfig, tools: Toolchain) -> str:
+    """The name of the O= directory of such kernels in a slot."""
+    return cache.digest(*_config_parts(wanted, tools))[:12]
 
 
 def _config_parts(wanted: Kconfig, tools: Toolchain) -> tuple[str, ...]:

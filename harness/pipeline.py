@@ -15,14 +15,17 @@ from harness import (
     kernel,
     menuconfig,
     modules,
+    places,
     plan,
     proc,
     slot,
+    symbols,
     toolchain,
     tree,
     verdict,
 )
 from harness.boots import Boots, Needs
+from harness.errors import HarnessError
 from harness.execution import Execution, Target
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
@@ -39,12 +42,12 @@ from harness.model import (
     Row,
     Run,
     Series,
-    Splat,
     Stage,
     Test,
 )
 from harness.record import Record
 from harness.saved import SavedGuests
+from harness.series import touched
 from harness.suites import Modules, Prepared, Suite
 from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
@@ -84,6 +87,7 @@ class CellRun:
         self._disks: tuple[Disk, ...] = ()
         self._modules: tuple[Modules, ...] = ()
         self._module_mounts: dict[str, tuple[Mount, ...]] = {}
+        self._module_files: dict[str, tuple[tuple[str, Path], ...]] = {}
         self._agent = agent.Agent(program=Path(), calibration_us=1)
 
     def run(self) -> None:
@@ -95,12 +99,21 @@ class CellRun:
         self._build_all()
         self._choose_guests(tests)
         assert self._boots is not None
-        for label, _ in self._labels():
-            with self._stage(f"run {label}") as said, self._saved:
-                self._watch.planned(len(tests) * self._cell.rounds.count)
-                self._run_tests(label, tests)
-                found = _count(self._executions[label].results)
-                said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
+        for label, stack in self._labels():
+            try:
+                self._run_label(label, tests)
+            except HarnessError:
+                self._find_places(label, stack)  # of the report that may be why
+                raise
+            self._find_places(label, stack)
+
+    def _run_label(self, label: str, tests: Sequence[Test]) -> None:
+        assert self._boots is not None
+        with self._stage(f"run {label}") as said, self._saved:
+            self._watch.planned(len(tests) * self._cell.rounds.count)
+            self._run_tests(label, tests)
+            found = _count(self._executions[label].results)
+            said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
 
     @contextlib.contextmanager
     def guest(self) -> Iterator[Session]:
@@ -272,12 +285,14 @@ class CellRun:
         )
         log = self._record.kernel_dir(label) / "modules.log"
         with self._stage(f"modules {label}") as said:
-            mounts = []
+            mounts, files = [], []
             for one in self._modules:
                 built = modules.find_or_build(one, target, log)
+                files.append((one.name, built))
                 mounts += [Mount(guest=place, host=built) for place in one.places]
                 said += sorted(path.name for path in built.iterdir())
             self._module_mounts[label] = tuple(mounts)
+            self._module_files[label] = tuple(files)
 
     def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
         assert self._boots is not None
@@ -292,6 +307,24 @@ class CellRun:
         self._executions[label] = execution
         wanted = self._look is not None and label == self._labels()[-1][0]
         execution.run(tests, self._keep if wanted else None)
+
+    def _find_places(self, label: str, stack: Series) -> None:
+        """Where in the sources the kernel's reports are, if it made any."""
+        assert self._base is not None
+        execution = self._executions[label]
+        if not execution.splats:
+            return
+        built = symbols.Built(
+            base=self._base,
+            kernel=self._kernels[label],
+            objects=kernel.objects_key(self._kconfig, self._toolchain),
+            touched=frozenset(file for patch in stack.patches for file in touched(patch)),
+            modules=self._module_files.get(label, ()),
+        )
+        with self._stage(f"symbols {label}") as said:
+            found = places.find(execution.splats, built, stack)
+            execution.say_more(found.splats)
+            said.append(f"{found.placed} of {found.frames} frames")
 
     def _keep(self, guest: Guest) -> None:
         assert self._base is not None and self._look is not None
@@ -318,13 +351,15 @@ class CellRun:
         """What is known by now: all of it at the end, a part when a stage failed."""
         labels = [label for label, _ in self._labels()]
         results = {label: execution.results for label, execution in self._executions.items()}
-        table: tuple[Row, ...] = verdict.rows(
-            results.get(labels[-1], ()),
-            results.get("base", ()) if len(labels) > 1 else (),
-        )
+        before = results.get("base", ()) if len(labels) > 1 else ()
+        shown = self._shown_by_base(labels)
+        tip = [verdict.mark(one, shown) for one in results.get(labels[-1], ())]
+        table: tuple[Row, ...] = verdict.rows(tip, before)
         tested = {result.test for result in results.get(labels[-1], ())}
         last = self._kernels.get(labels[-1])
-        known = [one for every in results.values() for one in every]
+        patched = self._executions.get(labels[-1])
+        last_stray = patched.stray if patched else ()
+        known = [*before, *tip]
         return Run(
             directory=self._record.path,
             series=self._cell.stack.name,
@@ -335,16 +370,16 @@ class CellRun:
             stages=tuple(self._stages),
             rows=table,
             splats=tuple(splat for one in known for splat in one.splats),
-            stray=self._new_stray(labels),
+            stray=verdict.marked(last_stray, shown),
             warnings=last.warnings if last else (),
             unfinished=tuple(t.name for t in self._planned if t.name not in tested),
         )
 
-    def _new_stray(self, labels: Sequence[str]) -> tuple[Splat, ...]:
-        """Splats outside of all tests, less those that the base shows too."""
-        stray = {label: execution.stray for label, execution in self._executions.items()}
-        before = {s.fingerprint for label in labels[:-1] for s in stray.get(label, ())}
-        return tuple(s for s in stray.get(labels[-1], ()) if s.fingerprint not in before)
+    def _shown_by_base(self, labels: Sequence[str]) -> frozenset[verdict.Fingerprint]:
+        base = self._executions.get("base")
+        if base is None or len(labels) == 1:
+            return frozenset()
+        return verdict.fingerprints(base.results, base.stray)
 
 
 def _count(results: Sequence[Result]) -> str:

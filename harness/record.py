@@ -27,10 +27,10 @@ from harness.model import (
     Result,
     Run,
     Series,
-    Splat,
     Stage,
     Subtest,
     Test,
+    splat_of,
 )
 
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -110,6 +110,12 @@ class Record:
     def result(self, result: Result) -> None:
         """A test's result, on disk when this returns."""
         self._write("result", **asdict(result))
+
+    def splats(self, result: Result) -> None:
+        """The splats of a result that was recorded, with what was found out since."""
+        splats = [asdict(splat) for splat in result.splats]
+        about = {"test": result.test, "kernel": result.kernel, "round": result.round}
+        self._write("splats", **about, splats=splats)
 
     def finish(self, document: dict[str, Any]) -> None:
         """run.json: the whole run as one document."""
@@ -197,10 +203,16 @@ def load(directory: Path) -> Recorded:
     unknown["time"] = _stamped(directory.name)
     cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
     plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
-    results = [_result(event) for event in events.get("result", ())]
+    later = {_of(event): event["splats"] for event in events.get("splats", ())}
+    results = [
+        _result({**event, "splats": later.get(_of(event), event["splats"])})
+        for event in events.get("result", ())
+    ]
     label = plan["kernels"][-1]
     tip = [one for one in results if one.kernel == label]
     known = cache.read_json(directory / "run.json") or {}
+    before = [one for one in results if one.kernel == "base" != label]
+    shown = verdict.fingerprints(before)
     run = Run(
         directory=directory,
         series=cell["cell"]["stack"]["name"],
@@ -211,7 +223,7 @@ def load(directory: Path) -> Recorded:
         stages=tuple(
             Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
         ),
-        rows=verdict.rows(tip, [one for one in results if one.kernel == "base" != label]),
+        rows=verdict.rows([verdict.mark(one, shown) for one in tip], before),
         splats=tuple(splat for one in results for splat in one.splats),
         warnings=tuple(known.get("warnings", ())),
         unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
@@ -223,6 +235,11 @@ def load(directory: Path) -> Recorded:
         started=cell["time"],
         exit=finish.get("exit"),
     )
+
+
+def _of(event: dict[str, Any]) -> tuple[Any, ...]:
+    """Which result an event is about."""
+    return event["test"], event["kernel"], event.get("round", 1)
 
 
 def _stamped(name: str) -> str:
@@ -248,10 +265,5 @@ def _result(event: dict[str, Any]) -> Result:
             Subtest(name=s["name"], outcome=Outcome(s["outcome"]), detail=s["detail"])
             for s in event["subtests"]
         ),
-        splats=tuple(_splat(splat) for splat in event["splats"]),
+        splats=tuple(splat_of(splat) for splat in event["splats"]),
     )
-
-
-def _splat(about: dict[str, Any]) -> Splat:
-    lists: dict[str, Any] = {key: tuple(about[key]) for key in ("fingerprint", "text")}
-    return Splat(**{**about, **lists})

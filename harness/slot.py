@@ -52,10 +52,56 @@ def take(base: Base, tree: str, objects: str = "") -> Iterator[Slot]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def borrow(base: Base, tree: str, objects: str) -> Iterator[Slot | None]:
+    """As take(), but only a slot that has the object directory already; None when none is free.
+
+    One that held another tree holds that again afterwards, with the times that its files had, so
+    that the next build there makes no more than it would have.
+    """
+    having = [slot for slot in _slots(base.mirror) if (slot / "obj" / objects).is_dir()]
+    for directory in sorted(having, key=lambda slot: (_held(slot) != tree, slot.name)):
+        if (lock := cache.try_lock(directory / "lock")) is not None:
+            break
+    else:
+        yield None
+        return
+    try:
+        taken = Slot(dir=directory, lock=lock)
+        with _lent(base, taken, tree):
+            yield taken
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _lent(base: Base, taken: Slot, tree: str) -> Iterator[None]:
+    before = _held(taken.dir)
+    times: dict[Path, int] = {}
+    if before not in ("", tree):
+        git = Git(base.mirror, index=taken.dir / "index", work=taken.source, lock=taken.lock)
+        changed = git.run("diff-tree", "-r", "-z", "--name-only", before, tree).stdout
+        paths = [taken.source / os.fsdecode(name) for name in changed.split(b"\0") if name]
+        times = {path: path.lstat().st_mtime_ns for path in paths if path.exists()}
+    try:
+        _check_out(base, taken, tree)
+        yield
+    finally:
+        if before not in ("", tree):
+            _check_out(base, taken, before)
+            for path, time_ns in times.items():
+                os.utime(path, ns=(time_ns, time_ns), follow_symlinks=False)
+            git.run("update-index", "-q", "--refresh")
+
+
+def _slots(mirror: Path) -> list[Path]:
+    return list((cache.root() / "slots").glob(f"{mirror.stem}-*"))
+
+
 def _take(mirror: Path, tree: str, objects: str) -> tuple[int, Path]:
     slots = cache.root() / "slots"
     mine = sorted(
-        slots.glob(f"{mirror.stem}-*"),
+        _slots(mirror),
         key=lambda slot: (
             bool(objects) and not (slot / "obj" / objects).is_dir(),
             _held(slot) != tree,

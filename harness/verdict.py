@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.errors import ExitCode
-from harness.model import Outcome, Result, Row, Run, Verdict
+from harness.model import Outcome, Result, Row, Run, Splat, Verdict
+
+Fingerprint = tuple[str, ...]
 
 _GOOD = {Outcome.PASS, Outcome.XFAIL}
 
@@ -46,6 +48,22 @@ def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
             )
         )
     return tuple(made)
+
+
+def fingerprints(base: Iterable[Result], stray: Iterable[Splat] = ()) -> frozenset[Fingerprint]:
+    """Of all splats that the base shows, in its tests and outside of them."""
+    inside = (splat for one in base for splat in one.splats)
+    return frozenset(splat.fingerprint for splat in (*inside, *stray))
+
+
+def marked(splats: Iterable[Splat], shown: frozenset[Fingerprint]) -> tuple[Splat, ...]:
+    """Splats of the patched kernel, those marked that the base shows too."""
+    return tuple(replace(splat, on_base=splat.fingerprint in shown) for splat in splats)
+
+
+def mark(result: Result, shown: frozenset[Fingerprint]) -> Result:
+    """A result with its splats marked."""
+    return replace(result, splats=marked(result.splats, shown)) if result.splats else result
 
 
 def _by_test(results: Iterable[Result]) -> dict[str, list[Result]]:
@@ -94,7 +112,7 @@ def exit_code(run: Run, *, new_only: bool = False) -> ExitCode:
     ]
     if (
         bad
-        or run.stray
+        or any(not splat.on_base for splat in run.stray)
         or any(row.base is not None and row.base.outcome is Outcome.XPASS for row in table)
     ):
         return ExitCode.FAILED

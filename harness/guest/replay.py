@@ -7,13 +7,13 @@ what came of it. Bytes are text in ISO 8859-1, so that nothing is lost and a per
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StageError
 from harness.guest import Guest
-from harness.model import Command, CommandResult, Loss, Splat
+from harness.model import Command, CommandResult, Loss, Splat, splat_of
 
 _ENCODING = "latin-1"
 
@@ -86,7 +86,7 @@ class Replay:
         told = exchange["result"]
         told |= {"loss": Loss(told["loss"]) if told["loss"] else None}
         told |= {"output": told["output"].encode(_ENCODING)}
-        told |= {"splats": tuple(_splat(one) for one in told["splats"])}
+        told |= {"splats": tuple(splat_of(one) for one in told["splats"])}
         self.loss = Loss(exchange["loss"]) if exchange["loss"] else None
         ended = CommandResult(**told)
         if on_output is not None and ended.output:
@@ -113,8 +113,3 @@ class Replay:
             raise StageError(f"{self._file} has no answer to {asked} at this place")
         exchange: dict[str, Any] = self._exchanges.pop(0)
         return exchange
-
-
-def _splat(told: dict[str, Any]) -> Splat:
-    splat = Splat(**told)
-    return replace(splat, fingerprint=tuple(splat.fingerprint), text=tuple(splat.text))

@@ -30,7 +30,7 @@ from harness.errors import BootError, QemuDiedError, SaveError, StageError
 from harness.guest import BootPlan, disk, machine, qemu, vng
 from harness.guest.root import Root
 from harness.guest.session import Session
-from harness.model import Command, Kernel, Splat
+from harness.model import Command, Kernel, Splat, splat_of
 
 _RECIPE = 1  # raise it when the way to save changes
 _SAVE_S = 60.0
@@ -89,10 +89,7 @@ class State:
     @property
     def splats(self) -> tuple[Splat, ...]:
         """What the kernel reported before it was saved."""
-        return tuple(
-            Splat(**{**one, "fingerprint": tuple(one["fingerprint"]), "text": tuple(one["text"])})
-            for one in self.about["splats"]
-        )
+        return tuple(splat_of(one) for one in self.about["splats"])
 
 
 def load(key: str) -> State | None:

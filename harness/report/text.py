@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A run as text for a terminal: a short aligned table, the splats, where the rest is."""
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from harness import cache
 from harness.errors import HarnessError
-from harness.model import Outcome, Row, Run, Splat, Verdict
+from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
 
 _COLOURS = {
     Outcome.PASS: "32",
@@ -20,6 +21,9 @@ _COLOURS = {
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
 _DETAIL_MAX = 3000
 _WIDTH = 100
+_FRAMES_MAX = 8
+_USERS_MAX = 3
+_ALLOCATOR = re.compile(r"_*(kasan|kmem_cache|kmalloc|kfree|kvfree|slab|kvmalloc)_?")
 _WRAP: dict[str, Any] = {
     "break_long_words": False,
     "break_on_hyphens": False,
@@ -132,10 +136,42 @@ def short(path: Path) -> str:
 def _splat(splat: Splat, when: str, *, colour: bool, width: int) -> Iterator[str]:
     yield ""
     yield paint(_fit(f"{splat.kind}: {splat.title}", width), "31;1", colour=colour)
-    yield f"  {when}"
+    yield f"  {when}{' (on the base too)' * splat.on_base}"
+    yield from (_fit(f"  {line}", width) for line in trace_lines(splat))
     yield from (_fit(f"  {line}", width) for line in splat.text[:25])
     if len(splat.text) > 25:
         yield f"  [{len(splat.text) - 25} more lines in the console log]"
+
+
+def trace_lines(splat: Splat) -> Iterator[str]:
+    """The frames that say most, from the guilty function on, as far as they have a place: with the
+    functions that are inlined there below, and the patches of the series that changed them."""
+    trace = [frame for frame in splat.frames if not frame.stack]
+    guilty = (n for n, one in enumerate(trace) if one.function.split(".")[0] == splat.function)
+    yield from _frames(trace[next(guilty, 0) :][:_FRAMES_MAX])
+    for stack in dict.fromkeys(frame.stack for frame in splat.frames if frame.stack):
+        users = (f for f in splat.frames if f.stack == stack and not _ALLOCATOR.match(f.function))
+        lines = list(_frames(list(users)[:_USERS_MAX]))
+        yield from (f"{stack}:", *lines) if lines else ()
+    if splat.undecoded:
+        yield f"without a place in the sources: {splat.undecoded}"
+
+
+def _frames(shown: Sequence[Frame]) -> Iterator[str]:
+    if any(frame.file for frame in shown):
+        names = [f"{frame.function}+{frame.offset:#x}" for frame in shown]
+        room = max(map(len, names))
+        for frame, name in zip(shown, names, strict=True):
+            yield f"{name:<{room}}  {_place(frame)}".rstrip()
+            yield from (f"    {one.function}  {_place(one)}" for one in frame.inlines)
+
+
+def _place(one: Position) -> str:
+    """`fs/aio.c:1702  <- 0002-....patch`, as far as it is known."""
+    place = f"{one.file}:{one.line}" if one.file else ""
+    if one.patch:
+        return f"{place}  <- {one.patch}"
+    return f"{place}  ({one.near} changes this function)" if one.near else place
 
 
 def _summary(run: Run, *, colour: bool) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import apply, proc, slot, tree
+from harness import apply, cache, proc, slot, tree
 from harness.errors import ApplyError
 from harness.model import Base, Patch, Series
 from tests.unit import fakes
@@ -122,3 +122,30 @@ def test_pruning_leaves_a_slot_in_use(base: Base) -> None:
             pass
         assert slot.prune() == 1
         assert os.path.isdir(one.source)  # noqa: PTH112
+
+
+def test_only_a_slot_that_has_the_objects_is_borrowed(base: Base) -> None:
+    with slot.borrow(base, base.tree, "key") as none:
+        assert none is None
+    assert not (cache.root() / "slots").exists()
+    with slot.take(base, base.tree) as taken:
+        taken.objects("key").mkdir(parents=True)
+        with slot.borrow(base, base.tree, "key") as other:
+            assert other is None, "it is in use"
+    assert len(list((cache.root() / "slots").iterdir())) == 1
+    with slot.borrow(base, base.tree, "key") as found:
+        assert found is not None and found.dir == taken.dir
+
+
+def test_a_borrowed_slot_is_given_back_as_it_was(base: Base) -> None:
+    patched = apply.apply(base, stack(FIRST))
+    with slot.take(base, base.tree) as taken:
+        taken.objects("key").mkdir(parents=True)
+        before = times(taken)
+    with slot.borrow(base, patched, "key") as lent:
+        assert lent is not None and b"LINE 10" in (lent.source / "fs/aio.c").read_bytes()
+    with slot.take(base, base.tree) as again:
+        assert again.dir == taken.dir and times(again) == before
+        assert b"LINE 10" not in (again.source / "fs/aio.c").read_bytes()
+    with slot.take(base, patched) as moved:
+        assert b"LINE 10" in (moved.source / "fs/aio.c").read_bytes()

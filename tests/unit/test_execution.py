@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,18 @@ def test_fail_fast_begins_no_other(tmp_path: Path) -> None:
         rounds=Rounds(fail_fast=True),
     )
     assert [result.test for result in made.results] == ["a/0", "a/1"]
+
+
+def test_splats_say_more_once_more_is_known(tmp_path: Path) -> None:
+    splat = Splat(kind="warning", title="WARNING in f")
+    other = Splat(kind="bug", title="BUG in g")
+    known = {splat: replace(splat, undecoded="why")}
+    ended = CommandResult(status=0, splats=(other, splat))
+    made, _, _ = run(tmp_path, [one("a/1"), one("a/2")], lambda _: ended)
+    made.stray.append(splat)
+    with Record(tmp_path, series="s", base="b", kconfig="l") as record:
+        made._record = record
+        made.say_more(known)
+    assert made.results[1].splats == (other, known[splat])
+    assert made.stray[-1] == known[splat]
+    assert (record.path / "journal.jsonl").read_text().count('"why"') == 2

@@ -19,6 +19,7 @@ LAYERS = (
         "ktap",
         "splat",
         "marks",
+        "trace",
         "verdict",
         "project",
         "yamlfile",
@@ -28,12 +29,14 @@ LAYERS = (
     ("kunit",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
-    ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
+    ("image",)
+    + ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
     + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
     ("guest.session",),
-    ("guest.vng", "kernel", "modules", "checkout", "menuconfig")
+    ("guest.vng", "kernel", "recompile", "blame", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
-    ("guest.machine", "guest.replay"),
+    ("guest.machine", "guest.replay", "symbols"),
+    ("places",),
     ("guest.snapshot",),
     ("record", "check", "doctor", "plan", "watch", "intake"),
     ("saved",),

@@ -5,13 +5,26 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import series
 from harness.errors import UsageError
-from harness.model import Cell, Outcome, Patch, Result, Run, Series, Splat, Stage, Verdict
+from harness.model import (
+    Cell,
+    Frame,
+    Outcome,
+    Patch,
+    Position,
+    Result,
+    Run,
+    Series,
+    Splat,
+    Stage,
+    Verdict,
+)
 from harness.model import Test as PlannedTest
 from harness.record import Record, document, find, load
 
@@ -146,3 +159,27 @@ def test_a_run_is_found_by_its_end_and_the_newest_without_a_name(
     assert find() == find(path.name[-4:]) == find(path.name) == find(str(path)) == path
     with pytest.raises(UsageError, match="no run zzzz"):
         find("zzzz")
+
+
+def test_what_was_found_out_of_a_splat_later_is_read_back(tmp_path: Path) -> None:
+    inline = Position(function="g", file="a.h", line=2)
+    frame = Frame(function="f", offset=1, size=2, file="a.c", line=3, inlines=(inline,))
+    splat = Splat(kind="warning", title="WARNING in f", fingerprint=("w", "f"), text=("x",))
+    rounds = [
+        Result(test="s/t", outcome=Outcome.FAIL, round=number, splats=(splat,)) for number in (1, 2)
+    ]
+    with open_record(tmp_path) as record:
+        record.plan(["tip"], (PlannedTest(name="s/t", argv=("x",)),))
+        for one in rounds:
+            record.result(one)
+        known = replace(splat, frames=(frame,), undecoded="why")
+        record.splats(replace(rounds[1], splats=(known,)))
+    assert load(record.path).run.splats == (splat, known)
+    made = document(load(record.path).run, 1)
+    assert made["splats"][1]["frames"][0]["inlines"][0]["file"] == "a.h"
+
+
+def test_a_splat_of_base_and_series_is_marked_when_it_is_read_back(tmp_path: Path) -> None:
+    row = load(write_run(tmp_path, finished=True)).run.rows[0]
+    assert row.result.splats[0].on_base
+    assert row.base is not None and not row.base.splats[0].on_base

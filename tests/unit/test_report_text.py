@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness import cache
 from harness.errors import ApplyError, BuildError
-from harness.model import Outcome, Result, Row, Run, Splat, Verdict
+from harness.model import Frame, Outcome, Position, Result, Row, Run, Splat, Verdict
 from harness.report.text import render, render_error, rerun_command, without_options
 
 OLD = Result(test="aio/pty", outcome=Outcome.XFAIL, detail="io_submit: EINVAL", kernel="base")
@@ -97,3 +98,58 @@ def test_a_long_name_keeps_both_ends() -> None:
     shown = render(replace(RUN, rows=(row,)), width=80).splitlines()
     line = next(one for one in shown if one.startswith("area/x"))
     assert len(line) <= 80 and "x[end]  xfail" in line
+
+
+FRAMES = (
+    Frame(function="refcount_warn", offset=1, size=2, file="lib/refcount.c", line=28),
+    Frame(
+        function="aio_poll_wake.isra.0",
+        offset=0x45,
+        size=0x100,
+        file="fs/aio.c",
+        line=1702,
+        patch="0002-x.patch",
+        inlines=(Position(function="list_del", file="include/linux/list.h", line=88),),
+    ),
+    Frame(function="pipe_write", offset=2, size=9, file="fs/pipe.c", line=7, near="0001-y.patch"),
+    Frame(function="chardev_write", offset=3, size=9, module="chardev"),
+)
+
+
+def with_frames(*frames: Frame, **more: Any) -> Run:
+    splat = replace(SPLAT, function="aio_poll_wake", frames=frames, **more)
+    return replace(RUN, rows=(Row(result=replace(BAD, splats=(splat,))),))
+
+
+def test_a_trace_begins_with_the_guilty_function_and_names_patches() -> None:
+    text = render(with_frames(*FRAMES, undecoded="1 of 4 frames: chardev is not of this run"))
+    assert (
+        "  aio_poll_wake.isra.0+0x45  fs/aio.c:1702  <- 0002-x.patch\n"
+        "      list_del  include/linux/list.h:88\n"
+        "  pipe_write+0x2             fs/pipe.c:7  (0001-y.patch changes this function)\n"
+        "  chardev_write+0x3\n"
+        "  without a place in the sources: 1 of 4 frames: chardev is not of this run\n"
+        "  line 0\n"
+    ) in text
+    assert "refcount_warn" not in text
+
+
+def test_who_freed_the_memory_is_shown_without_the_allocator() -> None:
+    freed = [
+        replace(FRAMES[0], function="kasan_save_stack", stack="freed"),
+        replace(FRAMES[2], stack="freed"),
+    ]
+    text = render(with_frames(*FRAMES, *freed))
+    assert "  freed:\n  pipe_write+0x2  fs/pipe.c:7  (0001-y.patch changes this function)\n" in text
+    assert "kasan_save_stack" not in text
+
+
+def test_a_trace_is_cut_to_what_matters_and_left_out_where_nothing_is_known() -> None:
+    many = (FRAMES[1], *[replace(FRAMES[2], offset=n) for n in range(20)])
+    assert render(with_frames(*many)).count("pipe_write+") == 7
+    bare = tuple(replace(one, file="", inlines=()) for one in FRAMES)
+    assert "aio_poll_wake" not in render(with_frames(*bare))
+
+
+def test_a_splat_of_the_base_says_so() -> None:
+    assert "during aio/longer-name (on the base too)\n" in render(with_frames(on_base=True))

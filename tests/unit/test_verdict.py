@@ -91,3 +91,18 @@ def test_new_only_forgives_what_the_base_shows_alike() -> None:
 def test_a_splat_outside_of_the_tests_is_a_failure() -> None:
     splat = Splat(kind="warning", title="WARNING in f")
     assert verdict.exit_code(run(row(PASS), stray=(splat,))) is ExitCode.FAILED
+
+
+def test_a_splat_that_the_base_shows_too_is_marked_in_whatever_test_it_came() -> None:
+    old = Splat(kind="warning", title="WARNING in f", fingerprint=("warning", "f"), line_from=3)
+    new = Splat(kind="warning", title="WARNING in g", fingerprint=("warning", "g"))
+    base = Result(test="s/other", outcome=FAIL, splats=(old,))
+    tip = Result(test="s/t", outcome=FAIL, splats=(new, old))
+    shown = verdict.fingerprints([base])
+    assert [splat.on_base for splat in verdict.mark(tip, shown).splats] == [False, True]
+    assert verdict.marked([new], verdict.fingerprints([], [new]))[0].on_base
+
+
+def test_what_the_base_shows_outside_of_the_tests_is_no_failure_of_the_series() -> None:
+    splat = Splat(kind="warning", title="WARNING in f", on_base=True)
+    assert verdict.exit_code(run(row(PASS), stray=(splat,))) is ExitCode.OK

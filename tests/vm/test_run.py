@@ -62,6 +62,18 @@ def test_the_modules_of_a_suite_are_built_and_loaded(harness: Harness) -> None:
     assert {"aio-chardev/completion", "aio-chardev/poll"} <= set(outcomes)
 
 
+def test_a_report_that_the_base_makes_too_is_marked_and_placed(harness: Harness) -> None:
+    command = ["--command", "sh -c 'echo c > /proc/sysrq-trigger'"]
+    code, run = harness("run", "--series", "aio-poll", *command, "--base", "--new-only")
+    (result,) = run["results"]
+    (splat,) = result["splats"]
+    assert (code, result["verdict"], splat["on_base"]) == (0, "pre-existing", True)
+    assert not splat["undecoded"]
+    places = {frame["function"]: (frame["file"], frame["patch"]) for frame in splat["frames"]}
+    assert places["write_sysrq_trigger"] == ("drivers/tty/sysrq.c", "")
+    assert {stage["name"] for stage in run["stages"]} >= {"symbols base", "symbols tip"}
+
+
 @pytest.mark.parametrize("kind", ["vng", "snapshot"])
 def test_every_evil_costs_one_test(harness: Harness, nasty: Path, kind: str) -> None:
     code, run = harness("run", "--suite", "nasty", "--guest", kind, env=project(nasty))
