@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -101,7 +102,10 @@ class Bench:
         )
         self._kernel = Path(kernel["dir"])
         command = sorted(Path(first["run_dir"]).glob("boots/*/qemu.cmd"))[-1]
-        (state,) = sorted((cache.root() / "states").iterdir(), key=lambda p: p.stat().st_mtime)[-1:]
+        console = command.with_name("console.log").read_text(errors="replace")
+        said = re.search(r"(?:restored from|saved as) (\w+)", console)
+        assert said, "the guest does not say which state it has"
+        (state,) = (cache.root() / "states").glob(f"{said[1]}*")
         image = str(self._kernel / "bzImage")
         vng = ["vng", "--disable-kvm", "--force-9p", "--run", image, "--exec", "true"]
         kept = state.with_name(".bench")

@@ -17,6 +17,7 @@ from typing import Any
 from harness.errors import HostError, UsageError
 
 _EVICT_EVERY_S = 600.0
+_ABANDONED_S = 86400.0  # what a run that was killed had begun to make
 
 
 def root() -> Path:
@@ -93,6 +94,20 @@ def building(final: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def remove(directory: Path) -> None:
+    """Remove a directory that may be there: at once for whoever looks for it by its name."""
+    gone = directory.with_name(f".tmp-gone-{os.getpid()}-{directory.name}")
+    with contextlib.suppress(OSError):
+        directory.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def touch(directory: Path) -> None:
+    """Note that an entry is in use, for eviction."""
+    with contextlib.suppress(OSError):
+        os.utime(directory)
+
+
 def limit_bytes() -> int:
     """How large the built kernels may become together: `$HARNESS_CACHE_SIZE`, as 500M or 10G (of
     1024), 10G without it. UsageError where it is no size."""
@@ -114,10 +129,14 @@ def evict(directory: Path, limit_bytes: int) -> int:
             return 0
     entries = []
     for entry in directory.iterdir() if directory.exists() else ():
-        if entry.is_dir() and not entry.name.startswith("."):
-            files = [file.stat() for file in entry.rglob("*") if file.is_file()]
-            size = sum(status.st_blocks * 512 for status in files)  # a guest's memory has holes
-            entries.append((entry.stat().st_mtime, size, entry))
+        with contextlib.suppress(OSError):  # another run's are removed meanwhile
+            used = entry.stat().st_mtime
+            if entry.name.startswith(".tmp-") and time.time() - used > _ABANDONED_S:
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.is_dir() and not entry.name.startswith("."):
+                files = [file.stat() for file in entry.rglob("*") if file.is_file()]
+                # A guest's memory has holes.
+                entries.append((used, sum(status.st_blocks * 512 for status in files), entry))
     if entries:
         stamp.touch()
     total = sum(size for _, size, _ in entries)
@@ -125,7 +144,7 @@ def evict(directory: Path, limit_bytes: int) -> int:
     for used, size, entry in sorted(entries):
         if total <= limit_bytes or time.time() - used < 3600:
             break
-        shutil.rmtree(entry, ignore_errors=True)
+        remove(entry)
         total -= size
         gone += 1
     return gone

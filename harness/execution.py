@@ -78,6 +78,7 @@ class Execution:
         self._order: dict[str, int] = {}
         self._seats: list[_Seat] = []
         self._stopped = False
+        self._count = 1
         self._results: list[Result] = []
         self.stray: list[Splat] = []
 
@@ -105,7 +106,7 @@ class Execution:
         self._order = {test.name: number for number, test in enumerate(tests)}
         groups = plan.groups(tests, self._fit)
         queue = plan.Queue(groups, self._cell.rounds)
-        count = 1 if look else self._guests_at_once(len(groups))
+        self._count = count = 1 if look else self._guests_at_once(len(groups))
         if count == 1:
             self._work(queue, look)
         else:
@@ -186,6 +187,8 @@ class Execution:
             if self._stopped:
                 return None
             guest, boot = seat.take(test)
+            if self._stopped:  # while it booted
+                return None
             ended = self._run_command(guest, test, boot)
             if self._stopped:
                 return None
@@ -218,7 +221,7 @@ class Execution:
             return _DAY_S  # somebody may sit at a breakpoint
         if self._cell.timeout_s is not None:
             return self._cell.timeout_s  # what a person says is meant as said
-        crowd = self._cell.parallel * self._cell.guest.cpus / (os.cpu_count() or 1)
+        crowd = self._count * self._cell.guest.cpus / (os.cpu_count() or 1)
         return test.timeout_s * slowness * max(1.0, crowd)
 
     def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:

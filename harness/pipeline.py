@@ -95,6 +95,7 @@ class CellRun:
         suites = self._prepare()
         every = [self._isolated(test) for one in suites for test in one.tests]
         self._planned = tests = plan.select(every, self._cell.tests)
+        boots.check_kind(self._cell.guest_kind, boots.why_unfit((), self._cell.guest), tests)
         self._record.plan([label for label, _ in self._labels()], tests)
         self._build_all()
         self._choose_guests(tests)

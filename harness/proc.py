@@ -103,9 +103,9 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL to everything below the guard."""
-        if self._life is not None:
-            os.close(self._life)
-            self._life = None
+        life, self._life = self._life, None  # first: another thread may come here too
+        if life is not None:
+            os.close(life)
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +20,15 @@ from harness.record import Record
 from harness.watch import Watch
 
 _LIMIT_SHARE = 4  # of what built kernels may take, saved guests get one in so many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fresh:
+    """A state that was just made, the guest that it was made of, and the number of its boot."""
+
+    state: State
+    guest: Session
+    number: int
 
 
 class SavedGuests:
@@ -48,18 +57,29 @@ class SavedGuests:
         """A guest that was saved, and the number of its boot. The one that a state is made of is
         the first to go on from it. RestoreError where a state is of no use, which is then gone;
         other errors as of snapshot.make()."""
+        cache.touch(recipe.kernel.dir)
+        cache.touch(recipe.root.image.parent)
         with contextlib.ExitStack() as stack:
             with self._lock:
                 state = self._find(recipe)
                 fresh = None if state else self._make(recipe, stack)
-            if fresh is not None:
-                state, guest, number = fresh
-                snapshot.go_on(guest, recipe, f"saved as {state.key[:12]}, goes on")
+            if fresh is not None and (guest := self._go_on(recipe, fresh, stack)):
+                state, number = fresh.state, fresh.number
             else:
                 state = state or self._states[recipe.key]
                 guest, number = self._restore(recipe, state, stack)
-            guest.inherit(self._first_told(state))
+            own = guest.console.splats
+            guest.inherit(tuple(one for one in self._first_told(state) if one not in own))
             yield guest, number
+
+    def _go_on(self, recipe: Recipe, fresh: _Fresh, stack: contextlib.ExitStack) -> Session | None:
+        """The guest that was saved; None, and it is gone, where it does not go on."""
+        try:
+            snapshot.go_on(fresh.guest, recipe, f"saved as {fresh.state.key[:12]}, goes on")
+        except StageError:
+            stack.close()
+            return None
+        return fresh.guest
 
     def _find(self, recipe: Recipe) -> State | None:
         """The state for a recipe, of this run or of the cache."""
@@ -67,7 +87,9 @@ class SavedGuests:
         if key not in self._states and (state := self._load(key)):
             self._states[key] = state
             self._untold.setdefault(state.key, state.splats)
-        return self._states.get(key)
+        if found := self._states.get(key):
+            found.use()
+        return found
 
     def _restore(
         self, recipe: Recipe, state: State, stack: contextlib.ExitStack
@@ -84,6 +106,7 @@ class SavedGuests:
     def _first_told(self, state: State) -> tuple[Splat, ...]:
         """What the kernel reported before it was saved, to whoever asks first."""
         with self._lock:
+            self._untold.pop(state.about.get("parent", ""), None)  # it is in this one's
             return self._untold.pop(state.key, ())
 
     def _discard(self, state: State, why: str) -> None:
@@ -121,21 +144,21 @@ class SavedGuests:
                 shutil.copyfile(found.directory / name, directory / name)
         return found
 
-    def _make(
-        self, recipe: Recipe, stack: contextlib.ExitStack
-    ) -> tuple[State, Session, int] | None:
-        """A new state and its guest; None where another guest is to be restored from it."""
-        parent = self._parent(recipe)
-        try:
-            return self._make_once(recipe, parent, stack)
-        except QemuDiedError:
-            return self._make_once(recipe, parent, stack)
-        except SaveError:
-            if parent is None:
+    def _make(self, recipe: Recipe, stack: contextlib.ExitStack) -> _Fresh:
+        """A new state and its guest. QEMU may die once, and a parent that does not come back is
+        made again once."""
+        for last in (False, True):
+            parent = self._parent(recipe)
+            try:
+                return self._make_once(recipe, parent, stack)
+            except SaveError:
                 raise
-            # Its first test starts the server again, and says what is wrong.
-            self._states[recipe.key] = parent
-            return None
+            except StageError as error:
+                if last or not (parent or isinstance(error, QemuDiedError)):
+                    raise
+                if parent is not None:
+                    self._discard(parent, error.message)
+        raise AssertionError("the last attempt returns or raises")
 
     def _parent(self, recipe: Recipe) -> State | None:
         """The state without a server, for one with a server."""
@@ -149,7 +172,7 @@ class SavedGuests:
 
     def _make_once(
         self, recipe: Recipe, parent: State | None, stack: contextlib.ExitStack
-    ) -> tuple[State, Session, int] | None:
+    ) -> _Fresh:
         number, directory = self._record.new_boot()
         with contextlib.ExitStack() as attempt:
             made, guest = attempt.enter_context(snapshot.make(recipe, directory, parent))
@@ -163,4 +186,4 @@ class SavedGuests:
             else:
                 cache.evict(cache.root() / "states", cache.limit_bytes() // _LIMIT_SHARE)
             stack.push(attempt.pop_all())
-        return self._states[made.key], guest, number
+        return _Fresh(state=self._states[made.key], guest=guest, number=number)

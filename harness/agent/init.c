@@ -168,7 +168,26 @@ static void mount_exports(void)
 	}
 }
 
-/* An image's directory /.harness/N, for the path on the N-th line (from 0) of its list. */
+/* A mount point for what is at @from, a directory or a file. */
+static void make_place(const char *from, char *path)
+{
+	char *name = strrchr(path, '/');
+	struct stat status;
+	int fd;
+
+	if (stat(from, &status) || S_ISDIR(status.st_mode) || !name || name == path) {
+		make_directories(path);
+		return;
+	}
+	*name = '\0';
+	make_directories(path);
+	*name = '/';
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What an image has as /.harness/N, for the path on the N-th line (from 0) of its list. */
 static void mount_places(void)
 {
 	char line[4096], from[64];
@@ -178,7 +197,7 @@ static void mount_places(void)
 	while (list && fgets(line, sizeof(line), list)) {
 		line[strcspn(line, "\n")] = '\0';
 		snprintf(from, sizeof(from), "/.harness/%d", number++);
-		make_directories(line);
+		make_place(from, line);
 		if (mount(from, line, NULL, MS_BIND, NULL))
 			give_up("cannot mount what is to be at", line);
 	}

@@ -6,7 +6,8 @@
 Importing pytest takes seconds in an emulated guest, so one interpreter runs all Python tests of a
 suite, until one of them kills it. DIRECTORY holds the tests, SITE are where pytest and its
 dependencies are. $HARNESS_CONTROL is "FD TOKEN", FD the agent's control socket (SOCK_SEQPACKET,
-agent/server.c is the other side). A request is "TOKEN NODEID", the answer "TOKEN STATUS USER_US
+agent/server.c is the other side). A request is "TOKEN NODEID" and, in lines of their own, what the
+environment is to hold; the answer "TOKEN STATUS USER_US
 SYSTEM_US" with kselftest's status (0 pass, 1 fail, 4 skip) and the processor time that the test
 took; the first answer, to the token of the environment, says that pytest is there.
 
@@ -78,7 +79,11 @@ class Control:
 
     def request(self) -> str:
         """The next node id, empty when the agent is gone."""
-        self._token, _, node = os.read(self._fd, _REQUEST_MAX).decode().partition(" ")
+        request, *variables = os.read(self._fd, _REQUEST_MAX).decode().split("\n")
+        self._token, _, node = request.partition(" ")
+        for variable in variables:
+            name, _, value = variable.partition("=")
+            os.environ[name] = value
         _reap()
         _reseed()
         self._spent = _spent()

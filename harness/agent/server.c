@@ -10,7 +10,7 @@
  *
  * when it is ready, and then to each request "TOKEN ARGUMENT", whose token is a
  * new one every time: what a test prints or writes to any descriptor is no
- * answer.  STATUS is what the exit status of a program would be; the two times
+ * answer.  Lines after the first are variables for the environment.  STATUS is what the exit status of a program would be; the two times
  * are what the test took of the processor.
  *
  * A call looks to the host like a command of its own.  When the server ends
@@ -104,11 +104,13 @@ void start_server(struct request *request)
 
 void start_call(const struct request *request)
 {
-	char text[4096];
+	static char text[48 << 10];
 	int n;
 
 	new_token();
 	n = snprintf(text, sizeof(text), "%s %s", server.token, request->argv[0]);
+	for (char **env = request->env; *env && n < (int)sizeof(text); env++)
+		n += snprintf(text + n, sizeof(text) - n, "\n%s", *env);
 	if (n >= (int)sizeof(text))
 		return fail_command(request->id, ENAMETOOLONG, 0);
 	if (!server.pid || server.control < 0)

@@ -100,6 +100,8 @@ def _boot(arguments: argparse.Namespace) -> int:
         record.cell(wanted, arguments.argv)
         story = CellRun(wanted, project.root(), record, watch)
         if not arguments.guest_command:
+            if wanted.guest_kind == "snapshot":
+                raise UsageError("--guest snapshot is for a command", hint="a shell boots with vng")
             if not sys.stdin.isatty():
                 raise UsageError(
                     "a shell needs a terminal", hint="harness boot ... -- CMD runs one command"

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -98,11 +99,15 @@ def _cache_show(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+_KEPT = ("kernels", "states", "roots")
+
+
 def _cache_prune(arguments: argparse.Namespace) -> int:
     from harness import slot
 
     count = slot.prune()
-    gone = {part: cache.evict(cache.root() / part, 0) for part in ("kernels", "states", "roots")}
+    shutil.rmtree(cache.root() / "indexes", ignore_errors=True)  # made again in half a second
+    gone = {part: cache.evict(cache.root() / part, 0) for part in _KEPT}
     print(
         f"removed {count} slots, {gone['kernels']} kernels, {gone['states']} saved guests"
         f" and {gone['roots']} of their roots"

@@ -23,7 +23,7 @@ from harness.model import Contents, Mount
 AGENT = "/.harness/agent"
 """Where the image has the agent, which is the guest's init."""
 
-_RECIPE = 1  # raise it when the way to build changes
+_RECIPE = 2  # raise it when the way to build changes
 _LIMIT_BYTES = 2 << 30
 # Where the guest mounts something of its own (agent/init.c), and so has to mount ours on top.
 _COVERED = ("/tmp", "/run", "/dev", "/proc", "/sys")
@@ -151,6 +151,7 @@ class _Tree:
 
     def __init__(self, stage: Path) -> None:
         self._stage = stage
+        self._sources: list[Path] = []
 
     def start(self) -> None:
         """What every guest has, and the host's links between its directories (/bin)."""
@@ -183,6 +184,7 @@ class _Tree:
 
     def copy(self, source: Path, target: Path) -> None:
         """A file or directory with all in it."""
+        self._sources.append(source)
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, ignore=_LEFT_OUT, dirs_exist_ok=True)
         elif not target.exists():
@@ -214,7 +216,9 @@ class _Tree:
 
     def add_libraries(self) -> None:
         """The shared libraries of all that is in the tree, as the host's loader finds them."""
-        programs = [str(path) for path in self._stage.rglob("*") if _is_elf(path)]
+        # Of the host's own files: a loader may look beside the program.
+        below = [path for place in self._sources for path in (place, *place.rglob("*"))]
+        programs = dict.fromkeys(str(path) for path in below if _is_elf(path))
         listed = proc.run(["ldd", *programs], timeout_s=60).text
         for line in listed.splitlines():
             words = line.split()
@@ -240,9 +244,12 @@ def _make_image(stage: Path, image: Path) -> None:
     """The image of a directory."""
     sizes = [path.lstat().st_size for path in stage.rglob("*")]
     blocks = sum(size // 4096 + 1 for size in sizes)
-    for path in stage.rglob("*"):  # whoever builds it, root can read it in the guest
+    # Whoever builds it, whatever his umask: all can read it in the guest, and nothing there runs
+    # as the owner that it has here.
+    for path in stage.rglob("*"):
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode | stat.S_IRUSR)
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(0o755 if path.is_dir() else (mode & 0o777) | 0o444)
     argv = ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-m", "0", "-N", str(len(sizes) + 64)]
     argv += ["-O", "^has_journal,^resize_inode,^metadata_csum", "-E", "root_owner=0:0"]
     argv += ["-d", str(stage), str(image), str(blocks + len(sizes) // 8 + 1024)]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from harness.console import Console
-from harness.errors import BootError, HarnessError, QemuDiedError, StageError
+from harness.errors import BootError, HarnessError, QemuDiedError, SaveError, StageError
 from harness.guest import BootPlan, channel
 from harness.guest.qemu import PORT_ID, Running
 from harness.guest.qmp import Monitor, QmpEvents
@@ -69,7 +69,7 @@ class Session:
         return channel.parse_hello(frame.data)
 
     def calm(self, timeout_s: float) -> None:
-        """Wait until the guest has little to do, as well as a guest can know. StageError when it
+        """Wait until the guest has little to do, as well as a guest can know. SaveError when it
         does not say so."""
         self._ident += 1
         self._send(channel.pack(channel.Kind.QUIET, self._ident))
@@ -77,7 +77,7 @@ class Session:
         while (frame := self._next_frame(deadline)) is not None:
             if frame.ident == self._ident:
                 return
-        raise StageError(f"the guest does not come to rest: {self.loss or Loss.SILENT}")
+        raise SaveError(f"the guest does not come to rest: {self.loss or Loss.SILENT}")
 
     def inherit(self, splats: tuple[Splat, ...]) -> None:
         """Count what an earlier guest, which this one was saved from, reported outside of every
@@ -265,7 +265,7 @@ def _boot_error(
     the console only serves to say it better."""
     tail = "\n".join(console.tail(60))
     if "Unable to mount root fs" in tail or "No filesystem could mount root" in tail:
-        why = "the kernel cannot mount its root (9p or virtiofs is missing in its configuration)"
+        why = "the kernel cannot mount its root (9p, virtiofs or ext4 is missing in it)"
     elif "KVM internal error" in tail or loss is Loss.KVM:
         why = str(Loss.KVM)
     elif fatal := next((s for s in console.splats if s.fatal), None):

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness import cache, proc
-from harness.errors import BootError, QemuDiedError, SaveError, StageError
+from harness.errors import QemuDiedError, SaveError, StageError
 from harness.guest import BootPlan, disk, machine, qemu, vng
 from harness.guest.root import Root
 from harness.guest.session import Session
@@ -37,6 +37,7 @@ _SAVE_S = 60.0
 _CALM_S = 10.0
 _CHUNK = 4 << 20
 _BLOCK = 64 << 10
+_ABOUT = {"key", "release", "slowness", "scratch", "server", "splats", "ram", "devices"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,11 @@ class State:
     directory: Path | None = None
     held: tuple[IO[bytes], ...] = ()
 
+    def use(self) -> None:
+        """Note that it is in use, for eviction: the least recently used goes first."""
+        if self.directory is not None:
+            cache.touch(self.directory)
+
     def close(self) -> None:
         """Let go of what no file of the cache holds."""
         for file in self.held:
@@ -99,25 +105,40 @@ def load(key: str) -> State | None:
     if not directory.exists():
         return None
     about = cache.read_json(directory / "state.json")
-    ram, devices = directory / "ram", directory / "devices"
-    fault = "its description is broken"
-    if isinstance(about, dict):
-        fault = "it is another one's" if about.get("key") != key else ""
-        for name, path in (("ram", ram), ("devices", devices)):
-            if not fault and (not path.is_file() or about.get(name) != _digest(path)):
-                fault = f"its {name} are not what was saved"
-    if fault:
-        shutil.rmtree(directory, ignore_errors=True)
+    if fault := _fault(directory, about, key):
+        cache.remove(directory)
         raise SaveError(f"the saved guest {key[:12]} is of no use: {fault}")
-    with contextlib.suppress(OSError):
-        os.utime(directory)  # for eviction: the least recently used goes first
-    return State(key=key, ram=ram, devices=devices, about=about, directory=directory)
+    state = State(
+        key=key,
+        ram=directory / "ram",
+        devices=directory / "devices",
+        about=about,
+        directory=directory,
+    )
+    state.use()
+    return state
+
+
+def _fault(directory: Path, about: Any, key: str) -> str:
+    """What is wrong with a state of the cache; empty when it is what was saved."""
+    if not isinstance(about, dict) or not about.keys() >= _ABOUT:
+        return "its description is broken"
+    if about["key"] != key:
+        return "it is another one's"
+    for name in ("ram", "devices"):
+        try:
+            if about[name] != _digest(directory / name):
+                return f"its {name} are not what was saved"
+        except OSError:
+            return f"its {name} are not what was saved"
+    gone = [name for name in ("console.log", "qemu.cmd") if not (directory / name).is_file()]
+    return f"its {gone[0]} is gone" if gone else ""
 
 
 def discard(state: State) -> None:
     """Nobody is to use it again."""
     if state.directory is not None:
-        shutil.rmtree(state.directory, ignore_errors=True)
+        cache.remove(state.directory)
 
 
 @contextlib.contextmanager
@@ -128,7 +149,7 @@ def make(
     good until the guest goes on or the end of the block, and the guest, which stands still.
 
     Writes console.log and qemu.cmd into `directory`. BootError and QemuDiedError as for any boot;
-    SaveError when this QEMU cannot save, or the server does not start.
+    SaveError when this QEMU cannot save, the server does not start, or the guest is not well.
     """
     qemu.check_image(recipe.kernel.image)
     with _unnamed("harness-ram") as ram, _unnamed("harness-devices") as devices:
@@ -143,8 +164,8 @@ def make(
             _bring_up(guest, recipe, parent)
             _save(guest, _path(devices))
             if fatal := next((splat for splat in guest.console.splats if splat.fatal), None):
-                why = f"the guest did not boot: {fatal.title}"
-                raise BootError(why, log=directory / "console.log")
+                why = f"the kernel reported before a test began: {fatal.title}"
+                raise SaveError(why, log=directory / "console.log")
             state = State(
                 key=recipe.key,
                 ram=_path(ram),
@@ -174,6 +195,7 @@ def _about(guest: Session, recipe: Recipe, parent: State | None) -> dict[str, An
         "scratch": guest.scratch,
         "server": recipe.server.server if recipe.server else (),
         "splats": [asdict(splat) for splat in splats],
+        "parent": parent.key if parent else "",
     }
 
 
@@ -197,6 +219,7 @@ def hold(state: State) -> State:
 def keep(state: State, directory: Path) -> State:
     """The same state in the cache, with the console of its boot. SaveError where it has no room."""
     final = cache.root() / "states" / state.key
+    cache.remove(final)  # what could not be loaded, or another run's at this moment
     try:
         with cache.building(final) as work:
             for source, name in ((state.ram, "ram"), (state.devices, "devices")):

@@ -7,10 +7,12 @@ with its bytecode caches; what lies where the guest has file systems of its own 
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import py_compile
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,6 @@ from harness.suites import shown
 _SERVER = Path(__file__).parent.parent / "agent/pytest_server.py"
 _COLLECT_S = 120.0
 _LISTING = "pytest.json"
-_IMPORTED = "imported.json"
 _PROGRAM = "pytest_server.pyc"
 # pytest and all that it imports of others.
 _PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
@@ -69,15 +70,17 @@ def collect(directory: Path, files: Sequence[str], log: Path) -> tuple[PythonTes
     """
     stored = directory / _LISTING
     if cache.read_json(stored) is None:
-        nodes = _collect(directory, files, log)
-        imported = cache.read_json(directory / _IMPORTED) or []
-        cache.write_json(stored, {"nodes": nodes, "imported": imported})
+        with tempfile.TemporaryDirectory(prefix="harness-collect-") as scratch:
+            imported = Path(scratch) / "imported.json"
+            nodes = _collect(directory, files, log, imported)
+            about = {"nodes": nodes, "imported": json.loads(imported.read_text())}
+        cache.write_json(stored, about)
     nodes = cache.read_json(stored)["nodes"]
     return tuple(PythonTest(name=_name(node), node=node) for node in nodes)
 
 
-def _collect(directory: Path, files: Sequence[str], log: Path) -> list[str]:
-    argv = [sys.executable, "-P", "-c", _COLLECTOR, str(directory / _IMPORTED)]
+def _collect(directory: Path, files: Sequence[str], log: Path, imported: Path) -> list[str]:
+    argv = [sys.executable, "-P", "-c", _COLLECTOR, str(imported)]
     argv += ["--collect-only", "-q"]
     argv += ["-c", os.devnull, "--rootdir", str(directory), "-p", "no:cacheprovider", *files]
     env = {

@@ -137,6 +137,7 @@ def test_files_of_scratch_disks_make_no_difference(tmp_path: Path) -> None:
 
 
 KEY = "0" * 40
+ABOUT = {"key": KEY, "release": "6", "slowness": 9, "scratch": {}, "server": [], "splats": []}
 
 
 def stored(tmp_path: Path) -> Path:
@@ -152,7 +153,7 @@ def stored(tmp_path: Path) -> Path:
         key=KEY,
         ram=snapshot._path(ram),
         devices=snapshot._path(devices),
-        about={"key": KEY, "splats": []},
+        about=ABOUT,
         held=(ram, devices),
     )
     with contextlib.closing(state):
@@ -180,6 +181,10 @@ def flip(path: Path, at: int) -> None:
         file.write(bytes([byte[0] ^ 4]))
 
 
+def rename_key(description: Path) -> None:
+    description.write_text(description.read_text().replace(KEY, "1" * 40))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -189,9 +194,11 @@ def flip(path: Path, at: int) -> None:
         (lambda place: flip(place / "devices", 3), "its devices are not"),
         (lambda place: (place / "devices").unlink(), "its devices are not"),
         (lambda place: (place / "state.json").write_text("{"), "its description is broken"),
-        (lambda place: (place / "state.json").write_text('{"key": "x"}'), "another one's"),
+        (lambda place: (place / "state.json").write_text("{}"), "its description is broken"),
+        (lambda place: rename_key(place / "state.json"), "another one's"),
+        (lambda place: (place / "console.log").unlink(), "its console.log is gone"),
     ],
-    ids=["flipped", "hole", "cut", "devices", "missing", "json", "foreign"],
+    ids=["flipped", "hole", "cut", "devices", "missing", "json", "keys", "foreign", "console"],
 )
 def test_what_is_not_what_was_saved_is_thrown_away(tmp_path: Path, damage: Any, said: str) -> None:
     directory = stored(tmp_path)

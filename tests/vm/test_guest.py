@@ -17,9 +17,10 @@ from harness import cache, series
 from harness.guest import snapshot
 from harness.guest.replay import Recorder, Replay
 from harness.guest.session import Session
-from harness.model import Cell, GuestSpec
+from harness.model import Cell, GuestSpec, Mount
 from harness.pipeline import CellRun
 from harness.record import Record
+from harness.suites import python_tests
 from tests.vm import contract
 from tests.vm.conftest import REPO, Harness, add_suite
 
@@ -182,3 +183,35 @@ def test_a_saved_guest_has_its_processors_and_memory(tmp_path: Path) -> None:
         assert 250 << 10 < int(memory.split()[1]) < 300 << 10
         both = guest.run(contract.shell("taskset 2 sh -c 'echo $((6*7))' & taskset 1 true; wait"))
         assert (both.output, both.status) == (b"42\n", 0)
+
+
+PYTHON = """
+import os
+
+
+def test_environment():
+    assert os.environ["SAID"] == "a b=c"
+    assert os.path.exists(os.environ["SCRATCH_DEV"])
+"""
+
+
+@pytest.mark.parametrize("kind", ["vng", "snapshot"])
+def test_python_tests_have_their_environment(harness: Harness, tmp_path: Path, kind: str) -> None:
+    area = add_suite(tmp_path / "project", "env")
+    (area / "Makefile").write_text("TEST_PYTEST := test_env.py\ninclude ../lib/lib.mk\n")
+    (area / "settings").write_text("scratch=1M\n")
+    (area / "test_env.py").write_text(PYTHON)
+    env = {**os.environ, "HARNESS_PROJECT": str(tmp_path / "project")}
+    code, run = harness("run", "--suite", "env", "--env", "SAID=a b=c", "--guest", kind, env=env)
+    assert code == 0, json.dumps(run["results"], indent=1)
+
+
+def test_a_file_has_its_place_below_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = tmp_path / "one"
+    placed.write_text("of the host")
+    made = python_tests.contents
+    more = (Mount(guest=str(placed), host=placed),)
+    monkeypatch.setattr(python_tests, "contents", lambda directory: (*made(directory), *more))
+    with booted(tmp_path, "snapshot") as (guest, notes):
+        assert guest.run(contract.shell(f"cat {placed}")).output == b"of the host"
+        assert not notes
