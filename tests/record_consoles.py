@@ -58,6 +58,7 @@ DEBUG: dict[str, tuple[str, str]] = {
     "lock_freed": ("lockdep", "breaker_lock_freed"),
     "irq_unsafe": ("lockdep", "breaker_irq_unsafe"),
     "rcu_usage": ("rcu-usage", "breaker_rcu_usage"),
+    "workqueue": ("workqueue-lockup", ""),  # 6.12 says nothing of it
     "use_after_free": ("kasan", "breaker_use_after_free"),
     "out_of_bounds": ("kasan", "breaker_out_of_bounds"),
     "double_free": ("kasan", "breaker_double_free"),

@@ -60,7 +60,7 @@ REPORTING = re.compile(
     r"(__dump_stack|dump_stack|dump_backtrace|dump_trace|dump_cpu_|unwind_backtrace|show_stack"
     r"|show_regs|show_trace|show_backtrace|sched_show_task|walk_stackframe|save_stack_trace"
     r"|stack_trace_save|arch_stack_walk|print_report|print_address_desc|print_memory_metadata"
-    r"|kasan_|__kasan_|__?asan_|__hwasan_|hwasan_|check_memory_region|end_report|start_report"
+    r"|_{0,4}kasan_|__?asan_|__hwasan_|hwasan_|check_memory_region|end_report|start_report"
     r"|kmsan_|__msan_|kcsan_|__kcsan_|__tsan_|kfence_|__kfence_|check_canary|__warn|warn_slowpath"
     r"|report_bug|handle_bug|bug_handler|exc_|asm_exc_|asm_sysvec_|sysvec_|__sysvec_|die$|__die"
     r"|die_|oops_|page_fault_oops|kernelmode_fixup|no_context|(__)?(do_)?bad_area"
