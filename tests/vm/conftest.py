@@ -5,6 +5,7 @@ They use the user's cache, so that a second run builds nothing.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,21 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in (REPO / "tests/vm/nasty").iterdir():
         (area / file.name).symlink_to(file)
     return root
+
+
+def processes_below(marker: str) -> list[str]:
+    """Command lines of living processes that name `marker`, our own apart."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if marker in command:
+            found.append(command[:200])
+    return found
 
 
 def add_suite(root: Path, name: str) -> Path:

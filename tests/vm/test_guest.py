@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from harness.pipeline import CellRun
 from harness.record import Record
 from harness.suites import python_tests
 from tests.vm import contract
-from tests.vm.conftest import REPO, Harness, add_suite
+from tests.vm.conftest import REPO, Harness, add_suite, processes_below
 
 TREE = "6.12"
 
@@ -101,7 +102,7 @@ def test_no_test_sees_traces_of_another(harness: Harness, traces: dict[str, str]
     then = [int(second) for second in re.findall(r"date (\d+)", journal)]
     real = Path(run["run_dir"], "run.json").stat().st_mtime
     assert all(0 <= real - second < 300 for second in then), "the clock is right"
-    assert not list(Path("/proc").glob("[0-9]*/fd/harness-ram"))
+    assert not processes_below(Path(run["run_dir"]).name)
 
 
 def test_with_a_guest_for_all_they_do(harness: Harness, traces: dict[str, str]) -> None:
@@ -131,15 +132,34 @@ def cut_memory(state: Path) -> None:
     os.truncate(state / "ram", 100 << 20)
 
 
+@pytest.fixture
+def own_states(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """The directories of the states that are made meanwhile: of nobody else, and gone in the end,
+    so that the next run of this test does not find them."""
+    made: list[Path] = []
+    keep = snapshot.keep
+
+    def noted(state: snapshot.State, directory: Path) -> snapshot.State:
+        kept = keep(state, directory)
+        assert kept.directory is not None
+        made.append(kept.directory)
+        return kept
+
+    monkeypatch.setattr(snapshot, "_RECIPE", secrets.token_hex(8))
+    monkeypatch.setattr(snapshot, "keep", noted)
+    yield made
+    for directory in made:
+        cache.remove(directory)
+
+
 @pytest.mark.parametrize("damage", [damage_devices, flip_memory, cut_memory])
 def test_a_saved_guest_that_is_damaged_is_booted_again(
-    tmp_path: Path, damage: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, damage: Any, own_states: list[Path]
 ) -> None:
-    monkeypatch.setattr(snapshot, "_RECIPE", damage.__name__)  # nobody else's state
     with booted(tmp_path, "snapshot") as (guest, notes):
         assert guest.run(contract.shell("true")).status == 0
         assert not notes
-    (state,) = newest()
+    (state,) = own_states
     damage(state)
     with booted(tmp_path, "snapshot") as (guest, notes):
         assert guest.run(contract.shell("echo well")).output == b"well\n"
@@ -149,14 +169,8 @@ def test_a_saved_guest_that_is_damaged_is_booted_again(
         assert not notes, "the new one is good"
 
 
-def newest() -> list[Path]:
-    """The state that was used last."""
-    states = (cache.root() / "states").iterdir()
-    return sorted(states, key=lambda state: state.stat().st_mtime)[-1:]
-
-
 def test_a_qemu_that_is_killed_while_it_saves_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_states: list[Path]
 ) -> None:
     save = snapshot._save
     killed: list[Session] = []
@@ -167,11 +181,10 @@ def test_a_qemu_that_is_killed_while_it_saves_is_started_again(
             guest.abort()
         save(guest, devices)
 
-    monkeypatch.setattr(snapshot, "_RECIPE", "killed")
     monkeypatch.setattr(snapshot, "_save", killed_once)
     with booted(tmp_path, "snapshot") as (guest, _):
         assert guest.run(contract.shell("echo well")).output == b"well\n"
-    assert killed
+    assert killed and len(own_states) == 1
 
 
 def test_a_saved_guest_has_its_processors_and_memory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import series
-from tests.vm.conftest import REPO, Harness, add_suite, argv
+from tests.vm.conftest import REPO, Harness, add_suite, argv, processes_below
 
 GONE_S = 2.0
 
@@ -18,21 +18,6 @@ GONE_S = 2.0
 def project(root: Path) -> dict[str, str]:
     """The environment that makes `root` the project."""
     return {**os.environ, "HARNESS_PROJECT": str(root)}
-
-
-def processes_below(marker: str) -> list[str]:
-    """Command lines of living processes that name `marker`, our own apart."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if marker in command:
-            found.append(command[:200])
-    return found
 
 
 # Two kernels with three file systems more, and a slow disk: not for each change.
