@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness import proc
 
@@ -41,7 +42,13 @@ def interleaved(what: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
     return {name: Times(tuple(values)) for name, values in found.items()}
 
 
-def wall(argv: Sequence[str], *, good: tuple[int, ...] = (0,), **options: object) -> float:
+def wall(
+    argv: Sequence[str],
+    *,
+    good: tuple[int, ...] = (0,),
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> float:
     """Wall time of a command that has to end with one of the `good` statuses."""
     started = time.monotonic()
     status = subprocess.run(
@@ -51,8 +58,8 @@ def wall(argv: Sequence[str], *, good: tuple[int, ...] = (0,), **options: object
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         timeout=1200,
-        env={**proc.environment(), **dict(options.get("env") or {})},  # type: ignore[call-overload]
-        cwd=options.get("cwd"),  # type: ignore[arg-type]
+        env={**proc.environment(), **(env or {})},
+        cwd=cwd,
     ).returncode
     if status not in good:
         raise SystemExit(f"{' '.join(argv[:4])} ended with {status}")
