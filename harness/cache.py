@@ -103,7 +103,7 @@ def remove(directory: Path) -> None:
 
 
 def touch(directory: Path) -> None:
-    """Note that an entry is in use, for eviction."""
+    """Note that an entry is in use, for eviction: the least recently used goes first."""
     with contextlib.suppress(OSError):
         os.utime(directory)
 

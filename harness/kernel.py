@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tree + configuration -> Kernel, from the cache when equal inputs were built before."""
 
-import contextlib
 import logging
 import os
 import re
@@ -86,8 +85,7 @@ def _load(key: str, tree: str) -> Kernel | None:
     about = cache.read_json(directory / "kernel.json")
     if about is None:
         return None
-    with contextlib.suppress(OSError):
-        os.utime(directory)  # for eviction: the least recently used goes first
+    cache.touch(directory)
     return Kernel(
         key=key,
         release=about["release"],

@@ -11,6 +11,10 @@ SCHEMA = 1
 """Version that every JSON document and journal line carries."""
 
 
+GUEST_MOUNTS = ("/tmp", "/run", "/dev", "/proc", "/sys")
+"""Where a guest mounts something of its own over what its root has there (agent/init.c)."""
+
+
 class Outcome(StrEnum):
     """What became of one test. `ERROR` is the harness's or the host's fault, never the patch's."""
 

@@ -87,8 +87,9 @@ class SavedGuests:
         if key not in self._states and (state := self._load(key)):
             self._states[key] = state
             self._untold.setdefault(state.key, state.splats)
-        if found := self._states.get(key):
-            found.use()
+        found = self._states.get(key)
+        if found is not None and found.directory is not None:
+            cache.touch(found.directory)
         return found
 
     def _restore(

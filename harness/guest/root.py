@@ -7,7 +7,6 @@ puts an overlay on it). It holds busybox, the agent, and what the suites name, a
 the host has it, with the libraries that the host's loader finds for it.
 """
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -18,15 +17,13 @@ from pathlib import Path
 
 from harness import cache, proc
 from harness.errors import HostError
-from harness.model import Contents, Mount
+from harness.model import GUEST_MOUNTS, Contents, Mount
 
 AGENT = "/.harness/agent"
 """Where the image has the agent, which is the guest's init."""
 
 _RECIPE = 2  # raise it when the way to build changes
 _LIMIT_BYTES = 2 << 30
-# Where the guest mounts something of its own (agent/init.c), and so has to mount ours on top.
-_COVERED = ("/tmp", "/run", "/dev", "/proc", "/sys")
 _FIRST = ("/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64")
 _DIRECTORIES = (".harness", "dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp")
 _VAR = ("var/log", "var/tmp")
@@ -76,7 +73,7 @@ def find_or_build(contents: Sequence[Contents], agent: Path) -> Root:
     )
     final = cache.root() / "roots" / key
     if (found := _load(final)) is None:
-        shutil.rmtree(final, ignore_errors=True)
+        cache.remove(final)
         with cache.building(final) as work:
             _build(work, tuple(mounts), tuple(tools), agent)
         cache.evict(final.parent, _LIMIT_BYTES)
@@ -92,8 +89,7 @@ def _load(directory: Path) -> Root | None:
     known = cache.read_json(directory / "root.json")
     if known is None or not image.is_file() or _digest(image) != known["digest"]:
         return None
-    with contextlib.suppress(OSError):
-        os.utime(directory)  # for eviction: the least recently used goes first
+    cache.touch(directory)
     return Root(image=image, key=known["digest"])
 
 
@@ -128,7 +124,7 @@ def _build(work: Path, mounts: tuple[Mount, ...], tools: tuple[Path, ...], agent
     tree.start()
     places: list[str] = []
     for mount in mounts:
-        if mount.guest.startswith(tuple(f"{root}/" for root in _COVERED)):
+        if mount.guest.startswith(tuple(f"{root}/" for root in GUEST_MOUNTS)):
             tree.copy(mount.host, stage / ".harness" / str(len(places)))
             places.append(mount.guest)
         elif mount.guest == str(mount.host):

@@ -82,11 +82,6 @@ class State:
     directory: Path | None = None
     held: tuple[IO[bytes], ...] = ()
 
-    def use(self) -> None:
-        """Note that it is in use, for eviction: the least recently used goes first."""
-        if self.directory is not None:
-            cache.touch(self.directory)
-
     def close(self) -> None:
         """Let go of what no file of the cache holds."""
         for file in self.held:
@@ -108,15 +103,13 @@ def load(key: str) -> State | None:
     if fault := _fault(directory, about, key):
         cache.remove(directory)
         raise SaveError(f"the saved guest {key[:12]} is of no use: {fault}")
-    state = State(
+    return State(
         key=key,
         ram=directory / "ram",
         devices=directory / "devices",
         about=about,
         directory=directory,
     )
-    state.use()
-    return state
 
 
 def _fault(directory: Path, about: Any, key: str) -> str:

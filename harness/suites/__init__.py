@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.model import Contents, Fragment, Mount, Test
+from harness.model import GUEST_MOUNTS, Contents, Fragment, Mount, Test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +43,13 @@ class Suite(Protocol):
         ...
 
 
-# Where the guest mounts something of its own over the host's files (agent/init.c).
-_HIDDEN = ("/tmp", "/run", "/dev", "/proc", "/sys")
-
-
 def shown(places: Iterable[Path]) -> tuple[Mount, ...]:
     """A mount for each place that the guest would hide, by its name or by what it leads to.
 
     None for the guest's own /dev, /proc, /sys and /run as a whole: it needs them.
     """
     every = {each for place in places for each in (place, place.resolve())}
-    hidden = {place for place in every if any(place.is_relative_to(root) for root in _HIDDEN)}
-    hidden -= {Path(root) for root in _HIDDEN if root != "/tmp"}
+    hidden = {place for place in every if any(place.is_relative_to(root) for root in GUEST_MOUNTS)}
+    hidden -= {Path(root) for root in GUEST_MOUNTS if root != "/tmp"}
     outer = sorted(place for place in hidden if not hidden & set(place.parents))
     return tuple(Mount(guest=str(place), host=place) for place in outer)

@@ -24,6 +24,21 @@ from harness.saved import SavedGuests
 KERNEL = Kernel(key="k", release="r", tree="t", dir=Path("/k"), cached=True)
 
 
+def made_of(record: Record, watch: Any, kind: str = "auto") -> boots.Boots:
+    """Guests of a run that shows nothing to them."""
+    return boots.Boots(
+        spec=GuestSpec(),
+        agent=Agent(program=Path("/a"), calibration_us=1),
+        accel="tcg",
+        mounts=(),
+        contents=(),
+        record=record,
+        watch=watch,
+        saved=SavedGuests(record, watch),
+        kind=kind,
+    )
+
+
 def boot(
     monkeypatch: pytest.MonkeyPatch, parent: Path, errors: list[HarnessError], *, again: bool
 ) -> int:
@@ -38,16 +53,7 @@ def boot(
     monkeypatch.setattr(vng, "boot", fake)
     watch: Any = None  # who is only told of gdb
     with Record(parent, series="s", base="b", kconfig="k") as record:
-        made = boots.Boots(
-            spec=GuestSpec(),
-            agent=Agent(program=Path("/a"), calibration_us=1),
-            accel="tcg",
-            mounts=(),
-            contents=(),
-            record=record,
-            watch=watch,
-            saved=SavedGuests(record, watch),
-        )
+        made = made_of(record, watch)
         with made.boot(KERNEL, (), boots.Needs(), again=again) as (guest, number):
             assert str(guest) == "guest"
             return number
@@ -106,17 +112,7 @@ def restored(
     monkeypatch.setattr(vng, "boot", booted)
     told: Any = Told()
     with Record(parent, series="s", base="b", kconfig="k") as record:
-        made = boots.Boots(
-            spec=GuestSpec(),
-            agent=Agent(program=Path("/a"), calibration_us=1),
-            accel="tcg",
-            mounts=(),
-            contents=(),
-            record=record,
-            watch=told,
-            saved=SavedGuests(record, told),
-            kind=kind,
-        )
+        made = made_of(record, told, kind=kind)
         with made.boot(KERNEL, (), boots.Needs(guest="any"), again=False) as (guest, _):
             return str(guest), told.notes
 

@@ -37,7 +37,7 @@ def test_equal_programs_get_names_of_their_own(here: Path) -> None:
 def test_a_directory_that_the_guest_hides_is_shown_once(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suites, "_HIDDEN", (str(here.parent),))
+    monkeypatch.setattr(suites, "GUEST_MOUNTS", (str(here.parent),))
     inner = here / "inner"
     inner.mkdir()
     (inner / "other").touch(0o755)
