@@ -168,23 +168,43 @@ static void mount_exports(void)
 	}
 }
 
-/* A mount point for what is at @from, a directory or a file. */
-static void make_place(const char *from, char *path)
+static void make_parents(char *path)
 {
 	char *name = strrchr(path, '/');
-	struct stat status;
-	int fd;
 
-	if (stat(from, &status) || S_ISDIR(status.st_mode) || !name || name == path) {
-		make_directories(path);
+	if (!name || name == path)
 		return;
-	}
 	*name = '\0';
 	make_directories(path);
 	*name = '/';
+}
+
+/* What is at @from, at @path too: a directory, a file or a link. */
+static bool put_place(const char *from, char *path)
+{
+	char target[4096];
+	struct stat status;
+	ssize_t n;
+	int fd;
+
+	if (lstat(from, &status))
+		return false;
+	if (S_ISDIR(status.st_mode)) {
+		make_directories(path);
+		return !mount(from, path, NULL, MS_BIND, NULL);
+	}
+	make_parents(path);
+	if (S_ISLNK(status.st_mode)) {
+		n = readlink(from, target, sizeof(target) - 1);
+		if (n < 0)
+			return false;
+		target[n] = '\0';
+		return !symlink(target, path);
+	}
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd >= 0)
 		close(fd);
+	return !mount(from, path, NULL, MS_BIND, NULL);
 }
 
 /* What an image has as /.harness/N, for the path on the N-th line (from 0) of its list. */
@@ -197,9 +217,8 @@ static void mount_places(void)
 	while (list && fgets(line, sizeof(line), list)) {
 		line[strcspn(line, "\n")] = '\0';
 		snprintf(from, sizeof(from), "/.harness/%d", number++);
-		make_place(from, line);
-		if (mount(from, line, NULL, MS_BIND, NULL))
-			give_up("cannot mount what is to be at", line);
+		if (!put_place(from, line))
+			give_up("cannot put what is to be at", line);
 	}
 	if (list)
 		fclose(list);

@@ -22,7 +22,7 @@ from harness.model import GUEST_MOUNTS, Contents, Mount
 AGENT = "/.harness/agent"
 """Where the image has the agent, which is the guest's init."""
 
-_RECIPE = 2  # raise it when the way to build changes
+_RECIPE = 3  # raise it when the way to build changes
 _LIMIT_BYTES = 2 << 30
 _FIRST = ("/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64")
 _DIRECTORIES = (".harness", "dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp")
@@ -35,6 +35,7 @@ _ETC = {
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost harness\n::1 localhost\n",
 }
+_MOUNTED = tuple(f"{place}/" for place in GUEST_MOUNTS)
 _LEFT_OUT = shutil.ignore_patterns("*.a", "*.opt-?.pyc")
 
 
@@ -124,8 +125,8 @@ def _build(work: Path, mounts: tuple[Mount, ...], tools: tuple[Path, ...], agent
     tree.start()
     places: list[str] = []
     for mount in mounts:
-        if mount.guest.startswith(tuple(f"{root}/" for root in GUEST_MOUNTS)):
-            tree.copy(mount.host, stage / ".harness" / str(len(places)))
+        if mount.guest.startswith(_MOUNTED):
+            tree.place(mount.host, stage / ".harness" / str(len(places)))
             places.append(mount.guest)
         elif mount.guest == str(mount.host):
             tree.add(mount.host)
@@ -186,6 +187,16 @@ class _Tree:
         elif not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+
+    def place(self, source: Path, target: Path) -> None:
+        """What init.c puts where the guest has mounts of its own. A link stays one where it leads
+        to what the image has at the host's path: an interpreter finds its library by that."""
+        real = source.resolve()
+        if not source.is_symlink() or str(real).startswith(_MOUNTED):
+            self.copy(source, target)
+            return
+        target.symlink_to(real)
+        self.add(real)
 
     def _inside(self, path: Path) -> Path:
         """Where the image has a path, its links between directories (/bin) followed."""

@@ -47,6 +47,11 @@ def test_what_guest_mounts_would_hide_is_listed_for_init(tmp_path: Path, agent: 
         Mount(guest="/opt/b", host=programs),
         Mount(guest="/tmp/c", host=programs / "one"),
     )
+    link = tmp_path / "link"
+    link.symlink_to("/etc/hostname")
+    linked = build(agent, Mount(guest="/tmp/d", host=link))
+    assert listing(linked.image, "/.harness")["0"].startswith("12"), "a link stays one"
+    assert content(linked.image, "/etc/hostname") == Path("/etc/hostname").read_bytes()
     assert content(made.image, "/.harness/places") == b"/run/harness/tests/a\n/tmp/c\n"
     assert content(made.image, "/.harness/0/one") == b"1"
     assert content(made.image, "/.harness/1") == b"1"
