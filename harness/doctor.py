@@ -146,7 +146,7 @@ def _optional(name: str, package: str, why: str) -> Check:
 
 
 def _virtiofsd() -> Check:
-    if vng.has_virtiofsd():
+    if shutil.which("gcc") and vng.has_virtiofsd():
         return Check(name="virtiofsd", state="ok", note="the guest's files over virtiofs")
     return Check(name="virtiofsd", state="optional", note="none that virtme-ng can use: 9p it is")
 
@@ -171,7 +171,7 @@ def _disk() -> Check:
 def _acceleration(*, probe: bool, image: Path | None) -> Check:
     """TCG is a state to know of, no fault: guests run, about ten times slower."""
     known = None
-    if shutil.which("qemu-system-x86_64"):
+    if shutil.which("qemu-system-x86_64") and shutil.which("gcc"):
         known = accel.probe(image) if probe and image else accel.remembered()
     if known is None:
         note = "not known yet: the first run finds out with the kernel that it builds"

@@ -9,8 +9,6 @@ from harness.errors import ApplyError
 from harness.model import Base, Patch, Series
 from tests.unit import fakes
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:

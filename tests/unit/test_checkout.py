@@ -12,8 +12,6 @@ from harness.errors import UsageError
 from tests.unit import fakes
 from tests.unit.fakes import quick_git as git
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 @pytest.fixture
 def linux(tmp_path: Path) -> Path:

@@ -11,8 +11,6 @@ from harness import cli, doctor
 from harness.errors import ExitCode
 from tests.unit import fakes
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

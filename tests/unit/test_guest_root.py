@@ -11,8 +11,6 @@ from harness import proc
 from harness.guest import root
 from harness.model import Contents, Mount
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Path:

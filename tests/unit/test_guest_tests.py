@@ -9,8 +9,6 @@ from harness.errors import BuildError, UsageError
 from harness.model import Disk
 from harness.suites.guest_tests import GuestTests, names, parse_settings
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 MAKEFILE = "all:\n\tcp good.sh $(OUTPUT)/\nprint-tests:\n\t@echo good.sh\n"
 
 

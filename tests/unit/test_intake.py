@@ -23,7 +23,6 @@ from tests.unit.fakes import quick_git as git
 
 DATA = Path(__file__).parents[1] / "data/intake"
 ENV = {**os.environ, **fakes.ENV}
-pytestmark = pytest.mark.usefixtures("unguarded")
 
 # What git am is given where it cannot take the file itself: the same series, plainly written.
 MAILS = {

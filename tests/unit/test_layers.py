@@ -8,13 +8,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "guard", "agent.pytest_server", "splat.frames", "splat.lines")
-    + ("splat.families",),
+    ("errors", "model", "agent.pytest_server", "splat.frames", "splat.lines") + ("splat.families",),
+    ("cache",),
     ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
     ("splat.signatures", "splat.report"),
     ("splat.stream",),
     (
-        "cache",
         "proc",
         "ktap",
         "splat",

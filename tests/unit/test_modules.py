@@ -14,8 +14,6 @@ from harness.suites import Modules
 from harness.toolchain import Toolchain
 from tests.unit import fakes
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 # A kernel's Makefile in little: `modules` compiles what obj-m names, with a header of O=, and
 # writes into M= alone.
 MAKEFILE = (

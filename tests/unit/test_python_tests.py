@@ -14,7 +14,6 @@ TESTS = """
 import pytest
 import shared
 
-pytestmark = pytest.mark.usefixtures("unguarded")
 
 class TestThings:
     def test_inside(self):

@@ -29,8 +29,6 @@ int outer(int x)
 """
 KEY = "0123456789ab"
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:

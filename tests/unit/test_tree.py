@@ -15,8 +15,6 @@ from harness.errors import HostError, UsageError
 from harness.git import Git
 from tests.unit import fakes
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 
 def snapshot(path: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below `path`, git's own included, with its time and content."""

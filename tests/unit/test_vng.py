@@ -9,8 +9,6 @@ from harness.errors import BootError
 from harness.guest import BootPlan, Drive, vng
 from harness.model import Disk, GuestSpec, Kernel, Mount
 
-pytestmark = pytest.mark.usefixtures("unguarded")
-
 # As vng does with --dry-run: one line that a shell would run.
 VNG = """#!/bin/sh
 echo asked >> {log}
