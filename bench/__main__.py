@@ -106,7 +106,7 @@ class Bench:
         said = re.search(r"(?:restored from|saved as) (\w+)", console)
         assert said, "the guest does not say which state it has"
         (state,) = (cache.root() / "states").glob(f"{said[1]}*")
-        image = str(self._kernel / "bzImage")
+        image = str(self._kernel / "vmlinux")
         vng = ["vng", "--disable-kvm", "--force-9p", "--run", image, "--exec", "true"]
         kept = state.with_name(".bench")
 
@@ -173,7 +173,7 @@ class Bench:
             alone = ("--repeat", str(count), "--isolation", "test", "--guest", "snapshot")
             measured[f"alone {count}"] = partial(self.last_test, *alone)
         loop = "for i in $(seq 30); do true; done"
-        image = str(self._kernel / "bzImage")
+        image = str(self._kernel / "vmlinux")
         theirs = ["vng", "--disable-kvm", "--force-9p", "--run", image, "--exec", loop]
         measured["vng --exec 30"] = partial(clock.wall, theirs, good=(0, 255))
         measured["vng 30"] = partial(self.last_test, "--repeat", "30", "--guest", "vng")

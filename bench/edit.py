@@ -59,7 +59,7 @@ class ByHand:
     def _make(self) -> list[str]:
         jobs = f"-j{toolchain.jobs()}"
         objects = f"O={self._place / 'objects'}"
-        return ["make", "-C", str(self._place / "make"), objects, jobs, "bzImage"]
+        return ["make", "-C", str(self._place / "make"), objects, jobs, "vmlinux"]
 
     def _vng_build(self) -> list[str]:
         return ["vng", "--build", "--verbose", f"-j{toolchain.jobs()}"]
@@ -99,7 +99,7 @@ class ByHand:
     def minimal(self) -> float:
         """Seconds of patch, make, and a bare boot that runs the test."""
         command = max(self._runs.glob("*/boots/*/qemu.cmd"), key=lambda path: path.stat().st_mtime)
-        image = self._place / "objects/arch/x86/boot/bzImage"
+        image = self._place / "objects/vmlinux"
         words = command.read_text().replace(self._image(command), str(image))
         (self._place / "qemu.cmd").write_text(words)
         started = time.monotonic()

@@ -40,7 +40,9 @@ def cached_kernel(series: str, runs: str) -> Kernel:
     journal = Path(json.loads(done.stdout)["run_dir"], "journal.jsonl")
     events = [json.loads(line) for line in journal.open()]
     directory = Path(next(event["dir"] for event in events if event["event"] == "kernel"))
-    return Kernel(key=directory.name, release="", tree="", dir=directory, cached=True)
+    return Kernel(
+        key=directory.name, release="", tree="", dir=directory, cached=True, boots="vmlinux"
+    )
 
 
 def pytest_in(guest: Session, directory: str, *words: str) -> tuple[float, str]:

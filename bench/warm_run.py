@@ -60,7 +60,7 @@ def main() -> None:
         harness += [word for name in in_c for word in ("--test", name)]
         directory = next(event["dir"] for event in events if event["event"] == "kernel")
         vng = shutil.which("vng") or str(Path(sys.executable).with_name("vng"))
-        peer = [vng, "--run", f"{directory}/bzImage", "--user", "root", "--disable-kvm"]
+        peer = [vng, "--run", f"{directory}/vmlinux", "--user", "root", "--disable-kvm"]
         peer += ["--memory", "512M", "--cpus", "1", "--exec", "true"]
         peer += [] if arguments.default_fs else ["--force-9p"]
         ours, theirs = [], []

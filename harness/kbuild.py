@@ -85,6 +85,15 @@ class Kbuild:
         """The .config."""
         return self.objects / ".config"
 
+    def image_name(self) -> str:
+        """What is built to be booted, make's target and the file's name: vmlinux where QEMU can
+        start it (PVH), as packing and unpacking a bzImage is a second of each build and a fifth
+        of each boot. Only the unpacking moves a kernel to a random address."""
+        text = self.config.read_text()
+        plain = re.search(r"^CONFIG_PVH=y$", text, re.MULTILINE)
+        moved = re.search(r"^CONFIG_RANDOMIZE_BASE=y$", text, re.MULTILINE)
+        return "vmlinux" if plain and not moved else "bzImage"
+
     def configure(self, wanted: Kconfig) -> None:
         """Make a new .config: the file or tinyconfig, the fragments over it, olddefconfig."""
         self.objects.mkdir(parents=True, exist_ok=True)
@@ -105,7 +114,7 @@ class Kbuild:
         return line
 
     def keep_for_modules(self, directory: Path) -> None:
-        """After bzImage and modules_prepare: make `directory` an O= for modules outside of the
+        """After the image and modules_prepare: make `directory` an O= for modules outside of the
         tree, some megabytes that do without this one's objects.
 
         Symbols are those of vmlinux: the kernel's own modules are neither built nor exported.

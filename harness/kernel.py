@@ -7,7 +7,7 @@ import re
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import apply, cache, kbuild, kconfig, proc, series, slot
@@ -18,10 +18,12 @@ from harness.toolchain import Toolchain
 
 log = logging.getLogger(__name__)
 
-_RECIPE = 1  # raise it when the way to build changes, so that old entries are not found
+_RECIPE = 2  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
 _MAKE_ENDED = (0, 1, 2)  # by itself, so that it has removed what it could not finish
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
+
+_KEPT = ("release", "boots", "image_digest", "warnings")  # of a Kernel, in kernel.json
 
 Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
@@ -62,7 +64,7 @@ def find_or_build(
         with slot.take(base, tree, config_key) as taken:
             work = _Build(base, stack, taken, config_key, toolchain)
             work.configure(wanted)
-            work.make(("bzImage", *(("modules_prepare",) if modules else ())), build_log, progress)
+            work.make(modules=modules, build_log=build_log, progress=progress)
             built = work.store(key, tree, build_log, modules=modules)
     lock.unlink(missing_ok=True)
     cache.evict(cache.root() / "kernels", limit_bytes)
@@ -92,8 +94,17 @@ def _load(key: str, tree: str) -> Kernel | None:
         tree=tree,
         dir=directory,
         cached=True,
+        boots=about["boots"],
+        image_digest=about["image_digest"],
         warnings=tuple(about["warnings"]),
     )
+
+
+def latest_image() -> Path | None:
+    """The image of the kernel that was built last, of those in the cache."""
+    abouts = sorted(cache.root().glob("kernels/*/kernel.json"), key=lambda p: p.stat().st_mtime)
+    known = ((path.parent, cache.read_json(path)) for path in reversed(abouts))
+    return next((place / str(about["boots"]) for place, about in known if about), None)
 
 
 class _Build:
@@ -145,8 +156,10 @@ class _Build:
             cache.write_whole(done, token.encode())
         kconfig.dropped(wanted, config.read_text(), self._slot.source)
 
-    def make(self, targets: Sequence[str], build_log: Path, progress: Progress) -> None:
-        """Build `targets`, all of make's output to `build_log`."""
+    def make(self, *, modules: bool, build_log: Path, progress: Progress) -> None:
+        """Build the image, and with `modules` what those need; all of make's output to
+        `build_log`."""
+        targets = [self._kbuild.image_name(), *(["modules_prepare"] if modules else [])]
         fresh = not (self._objects / "vmlinux").exists()
         expected = self._expected() if fresh else 0
         command = self._kbuild.command(*targets)
@@ -220,21 +233,28 @@ class _Build:
         release = (self._objects / "include/config/kernel.release").read_text().strip()
         warnings = self._warnings(build_log.read_text(errors="replace"))
         with cache.building(cache.root() / "kernels" / key) as work:
-            shutil.copyfile(self._objects / "arch/x86/boot/bzImage", work / "bzImage")
+            boots = self._kbuild.image_name()
+            if boots != "vmlinux":
+                shutil.copyfile(self._objects / "arch/x86/boot" / boots, work / boots)
             shutil.copyfile(self._objects / "vmlinux", work / "vmlinux")
+            image_digest = cache.digest((work / boots).read_bytes())
             shutil.copyfile(self._objects / ".config", work / "config")
             shutil.copyfile(build_log, work / "build.log")
             if modules:
                 self._kbuild.keep_for_modules(work / "kbuild")
-            cache.write_json(work / "kernel.json", {"release": release, "warnings": warnings})
-        return Kernel(
-            key=key,
-            release=release,
-            tree=tree,
-            dir=cache.root() / "kernels" / key,
-            cached=False,
-            warnings=warnings,
-        )
+            built = Kernel(
+                key=key,
+                release=release,
+                tree=tree,
+                dir=cache.root() / "kernels" / key,
+                cached=False,
+                boots=boots,
+                image_digest=image_digest,
+                warnings=warnings,
+            )
+            about = {name: getattr(built, name) for name in _KEPT}
+            cache.write_json(work / "kernel.json", about)
+        return built
 
 
 def _tee(

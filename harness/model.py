@@ -118,7 +118,9 @@ class Kconfig:
 class Kernel:
     """A built kernel in the cache. `dir` holds image, vmlinux, config and build.log.
 
-    `warnings` are compiler diagnostics in files that the series touches.
+    `boots` is the image's name in it: bzImage, or vmlinux where that boots by itself (PVH);
+    `image_digest` is that file's. `warnings` are compiler diagnostics in files that the series
+    touches.
     """
 
     key: str
@@ -126,11 +128,13 @@ class Kernel:
     tree: str
     dir: Path
     cached: bool
+    boots: str = "bzImage"
+    image_digest: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
     def image(self) -> Path:
-        return self.dir / "bzImage"
+        return self.dir / self.boots
 
     @property
     def vmlinux(self) -> Path:

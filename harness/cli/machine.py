@@ -66,10 +66,9 @@ def _tree_remove(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from harness import doctor
+    from harness import doctor, kernel
 
-    images = sorted(cache.root().glob("kernels/*/bzImage"), key=lambda image: image.stat().st_mtime)
-    image = images[-1] if images else None
+    image = kernel.latest_image()
     checks = doctor.examine(probe=arguments.probe, image=image)
     missing = [check for check in checks if check.state == "missing"]
     code = ExitCode.HOST if missing else ExitCode.OK

@@ -96,8 +96,10 @@ def _connect(path: Path, console: Console, deadline: float) -> socket.socket | N
 
 
 def check_image(image: Path) -> None:
-    """BootError when the file is no x86 boot image (Documentation/arch/x86/boot.rst: HdrS)."""
+    """BootError when the file is neither an x86 boot image (Documentation/arch/x86/boot.rst:
+    HdrS) nor ELF."""
     with image.open("rb") as file:
+        elf = file.read(4) == b"\x7fELF"
         file.seek(0x202)
-        if file.read(4) != b"HdrS":
+        if not elf and file.read(4) != b"HdrS":
             raise BootError(f"{image} is not an x86 kernel image")

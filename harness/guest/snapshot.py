@@ -61,7 +61,7 @@ class Recipe:
         server = self.server
         return cache.digest(
             _RECIPE,
-            self.kernel.image.read_bytes(),
+            self.kernel.image_digest,
             self.root.key,
             [vng.swap(word, files) for word in words],
             _qemu_identity(),

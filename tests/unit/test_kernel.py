@@ -28,6 +28,9 @@ bzImage:
 \t@[ -e $(O)/arch/x86/boot/bzImage ] || echo whole >$(O)/arch/x86/boot/bzImage
 \t@touch $(O)/vmlinux
 \t@echo 6.12.7 > $(O)/include/config/kernel.release
+vmlinux: bzImage
+\t@rm $(O)/arch/x86/boot/bzImage
+\t@cp $(O)/aio.o $(O)/vmlinux
 """
 )
 DEFAULT = Toolchain()
@@ -72,6 +75,18 @@ def _paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param == "absolute":
         text = MAKEFILE.replace("../../tree/fs/aio.c", "$(CURDIR)/fs/aio.c")
         monkeypatch.setitem(globals(), "MAKEFILE", text)
+
+
+def test_vmlinux_is_what_boots_where_it_can(tmp_path: Path) -> None:
+    pvh = "CONFIG_AIO=y\nCONFIG_PVH=y\n"
+    plain = build(tmp_path, "int a;", pvh)
+    moved = build(tmp_path, "int a;", f"{pvh}CONFIG_RANDOMIZE_BASE=y\n")
+    assert (plain.image, moved.image) == (plain.dir / "vmlinux", moved.dir / "bzImage")
+    assert not (plain.dir / "bzImage").exists()
+    assert build(tmp_path, "int a;", pvh).boots == "vmlinux"
+    other = build(tmp_path, "int b;", pvh)
+    assert other.image_digest != plain.image_digest
+    assert kernel.latest_image() == other.image
 
 
 def test_a_kernel_is_built_and_found_again(tmp_path: Path) -> None:
