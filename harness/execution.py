@@ -113,13 +113,15 @@ class Execution:
             self._work_together(queue, count)
 
     def _guests_at_once(self, groups: int) -> int:
-        """As many as asked for, as there is work and memory for."""
-        rounds = self._cell.rounds.count or groups * self._cell.parallel
-        wanted = min(self._cell.parallel, groups * rounds)
-        if wanted < self._cell.parallel and groups == 1:
+        """As many as asked for, else as the processors carry; as there is work and memory for."""
+        asked = self._cell.parallel
+        most = asked or max(1, _processors() // self._cell.guest.cpus)
+        rounds = self._cell.rounds.count or groups * most
+        wanted = min(most, groups * rounds)
+        if asked and wanted < asked and groups == 1:
             self._watch.note("all tests share a guest: --isolation test would use more of --jobs")
         room = int(_free_mib() * _FREE_SHARE / self._cell.guest.memory_mib)
-        if room < wanted:
+        if asked and room < wanted:
             self._watch.note(f"{max(1, room)} guests at once: there is no memory for {wanted}")
         return max(1, min(wanted, room))
 
@@ -221,7 +223,7 @@ class Execution:
             return _DAY_S  # somebody may sit at a breakpoint
         if self._cell.timeout_s is not None:
             return self._cell.timeout_s  # what a person says is meant as said
-        crowd = self._count * self._cell.guest.cpus / (os.cpu_count() or 1)
+        crowd = self._count * self._cell.guest.cpus / _processors()
         return test.timeout_s * slowness * max(1.0, crowd)
 
     def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:
@@ -285,6 +287,11 @@ class _Seat:
 def _wedged(result: Result) -> bool:
     """The guest answers, but its kernel reported something that it does not recover from."""
     return result.outcome is Outcome.CRASH or any(splat.fatal for splat in result.splats)
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _free_mib() -> float:

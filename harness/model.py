@@ -402,8 +402,9 @@ class Cell:
     `commands` are programs of the host to run as tests, `tests` globs on test names, empty for all;
     `timeout_s` is for each test, as it is, in place of what its suite says; `env` is what each test
     finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
-    run) in place of what suites say of it, `parallel` how many guests may run at once; `with_base`
-    also runs the unpatched base. `accel` is kvm, tcg or None to find out.
+    run) in place of what suites say of it, `parallel` how many guests may run at once, None for as
+    many as there are processors for; `with_base` also runs the unpatched base. `accel` is kvm, tcg
+    or None to find out.
     """
 
     stack: Series
@@ -426,7 +427,7 @@ class Cell:
     accel: str | None = None
     guest_kind: str = "auto"
     isolation: str | None = None
-    parallel: int = 1
+    parallel: int | None = None
     rounds: Rounds = Rounds()
 
 

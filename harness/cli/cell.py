@@ -153,11 +153,11 @@ def _guest(arguments: argparse.Namespace) -> GuestSpec:
     )
 
 
-def _parallel(arguments: argparse.Namespace) -> int:
-    count = getattr(arguments, "guests", None)
+def _parallel(arguments: argparse.Namespace) -> int | None:
+    count: int | None = getattr(arguments, "guests", None)
     if count is not None and count < 1:
         raise UsageError("--jobs wants a number above 0")
-    return count or 1
+    return count
 
 
 def _rounds(arguments: argparse.Namespace) -> Rounds:

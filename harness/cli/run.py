@@ -64,7 +64,11 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         help="with whom a test shares its guest (default: what its suite says)",
     )
     group.add_argument(
-        "--jobs", type=int, dest="guests", metavar="N", help="guests at once (default: 1)"
+        "--jobs",
+        type=int,
+        dest="guests",
+        metavar="N",
+        help="guests at once (default: as many as there are processors for)",
     )
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(

@@ -117,7 +117,7 @@ def run(
     looks: Any = watch
     with Record(tmp_path, series="s", base="b", kconfig="k") as record:
         made = Execution(
-            Cell(stack=Series(name="s"), tree="t", **cell),
+            Cell(stack=Series(name="s"), tree="t", **{"parallel": 1, **cell}),
             Target(label="tip", kernel=KERNEL),
             guests,
             record=record,
@@ -218,6 +218,22 @@ def test_memory_bounds_how_many_guests_there_are(
     _, guests, watch = run(tmp_path, tests, passes, parallel=4)
     assert guests.most <= 2
     assert watch.notes == ["2 guests at once: there is no memory for 4"]
+
+
+def test_processors_say_how_many_guests_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_processors", lambda: 6)
+
+    def takes_a_while(command: Command) -> CommandResult:
+        time.sleep(0.05)
+        return CommandResult(status=0)
+
+    tests = [one(f"a/{number}", "test") for number in range(12)]
+    for cpus, most in ((1, 6), (2, 3), (8, 1)):
+        spec = model.GuestSpec(cpus=cpus)
+        _, guests, watch = run(tmp_path, tests, takes_a_while, parallel=None, guest=spec)
+        assert (guests.most, watch.notes) == (most, [])
 
 
 def test_an_error_in_one_guest_ends_those_beside_it(tmp_path: Path) -> None:
