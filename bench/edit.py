@@ -122,9 +122,7 @@ class ByHand:
         built = clock.wall(self._vng_build(), cwd=work)
         if (work / "arch/x86/boot/bzImage").stat().st_mtime_ns == old:
             raise SystemExit("vng --build has built nothing")
-        ran = clock.wall(
-            ["vng", "--disable-kvm", "--force-9p", "--exec", "true"], cwd=work, good=(0, 255)
-        )
+        ran = clock.wall(["vng", "--disable-kvm", "--force-9p", "--exec", "true"], cwd=work)
         print(f"  vng: --build {built:.1f} s, --exec {ran:.1f} s", file=sys.stderr)
         return time.monotonic() - started
 
