@@ -8,8 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model", "agent.pytest_server", "splat.frames", "splat.lines") + ("splat.families",),
-    ("cache",),
+    ("errors", "model.source", "model.splat", "agent.pytest_server")
+    + ("splat.frames", "splat.lines", "splat.families"),
+    ("model.guest", "cache"),
+    ("model.run",),
+    ("model",),
     ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
     ("splat.signatures", "splat.report"),
     ("splat.stream",),

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The values that flow between the rooms. No I/O here."""
+
+from harness.model.guest import (
+    GUEST_MOUNTS,
+    Command,
+    CommandResult,
+    Contents,
+    Disk,
+    GuestSpec,
+    Loss,
+    Mount,
+)
+from harness.model.run import Cell, Outcome, Result, Rounds, Row, Run, Stage, Subtest, Test, Verdict
+from harness.model.source import Base, Fragment, Kconfig, Kernel, Patch, Series
+from harness.model.splat import Frame, Position, Splat, splat_of
+
+SCHEMA = 1
+"""Version that every JSON document and journal line carries."""
+
+__all__ = [
+    "Base",
+    "Cell",
+    "Command",
+    "CommandResult",
+    "Contents",
+    "Disk",
+    "Fragment",
+    "Frame",
+    "GUEST_MOUNTS",
+    "GuestSpec",
+    "Kconfig",
+    "Kernel",
+    "Loss",
+    "Mount",
+    "Outcome",
+    "Patch",
+    "Position",
+    "Result",
+    "Rounds",
+    "Row",
+    "Run",
+    "SCHEMA",
+    "Series",
+    "Splat",
+    "Stage",
+    "Subtest",
+    "Test",
+    "Verdict",
+    "splat_of",
+]

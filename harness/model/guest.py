@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest is made of, what runs in it, and how that ended. No I/O here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from harness.model.splat import Splat
+
+GUEST_MOUNTS = ("/tmp", "/run", "/dev", "/proc", "/sys")
+"""Where a guest mounts something of its own over what its root has there (agent/init.c)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A scratch disk, all zero at every boot: `name` is the suite whose it is; rates in bytes
+    per second, 0 for no limit."""
+
+    name: str
+    size_bytes: int
+    bps_read: int = 0
+    bps_write: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host directory shown in the guest; what is written there stays in the guest."""
+
+    guest: str
+    host: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a guest with a root of its own has of the host: files and directories at places in
+    the guest; programs, by name or path, with their libraries."""
+
+    mounts: tuple[Mount, ...] = ()
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout;
+    `qemu`: more of its options, as a shell would split them."""
+
+    cpus: int = 1
+    memory_mib: int = 512
+    cmdline: tuple[str, ...] = ()
+    boot_timeout_s: float = 120.0
+    gdb: bool = False
+    qemu: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg.
+
+    With a `server`, the command line of a long-lived process that shares `cwd` and `env`, argv
+    is the one request to it (agent/server.c); it is started when it does not run.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str = "/"
+    env: tuple[tuple[str, str], ...] = ()
+    timeout_s: float = 60.0
+    label: str = "command"
+    server: tuple[str, ...] = ()
+
+
+class Loss(StrEnum):
+    """How a guest went away, as QEMU's process and QMP events tell it, never the console."""
+
+    RESTART = "the guest restarted"
+    POWER_OFF = "the guest powered itself off"
+    SILENT = "the guest stopped answering"
+    AGENT = "the agent in the guest died"
+    QEMU = "QEMU died"
+    KVM = "KVM stopped the guest with an internal error"
+    DISK = "the host has no room for what the guest wrote to its scratch disk"
+
+    @property
+    def of_host(self) -> bool:
+        """The host or the harness is to blame, not the kernel under test."""
+        return self in (Loss.AGENT, Loss.QEMU, Loss.KVM, Loss.DISK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command in the guest ended.
+
+    `status` is its exit status or None when a signal (`signal`) ended it or nothing is known;
+    `timed_out`: the agent killed it at its deadline; `started`: the agent said on the console
+    that it begins (False with a loss: an earlier command's late damage); `loss`: the guest is
+    gone, and how.
+    `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
+    `splats` what the kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
+    """
+
+    output: bytes = b""
+    status: int | None = None
+    signal: int = 0
+    timed_out: bool = False
+    leftovers: bool = False
+    started: bool = True
+    loss: Loss | None = None
+    dropped: int = 0
+    duration_s: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    max_rss_kib: int = 0
+    splats: tuple[Splat, ...] = ()

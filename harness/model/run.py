@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cell, its tests, and what became of them. No I/O here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from harness.model.guest import Disk, GuestSpec, Mount
+from harness.model.source import Series
+from harness.model.splat import Splat
+
+
+class Outcome(StrEnum):
+    """What became of one test. `ERROR` is the harness's or the host's fault, never the patch's."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    XPASS = "xpass"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    ERROR = "error"
+
+    @property
+    def bad(self) -> bool:
+        """True where the kernel under test is blamed."""
+        return self in _BAD
+
+
+_BAD = {Outcome.FAIL, Outcome.XPASS, Outcome.TIMEOUT, Outcome.CRASH}
+
+
+class Verdict(StrEnum):
+    """What the series changed for one test, base against patched."""
+
+    NEW = "new"
+    FIXED = "fixed"
+    PRE_EXISTING = "pre-existing"
+    FLAKY = "flaky"
+    CHANGED = "changed"
+    STILL_FAILING = "still-failing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subtest:
+    """One leaf line of KTAP: `name` is the path of nested names joined with dots."""
+
+    name: str
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One entry of the plan: `name` is `<suite>/<program>`. `timeout_s` is for a native speed
+    guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
+    whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `expect_splat`
+    are parts of `kind: title`, or /regular expressions/, of what the kernel has to report; `server`
+    is as in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str = "/"
+    timeout_s: float = 45.0
+    expect_splat: tuple[str, ...] = ()
+    isolation: str = "run"
+    guest: str = "any"
+    server: tuple[str, ...] = ()
+    disk: Disk | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one test did on one kernel. `kernel` is base, tip or a patch number; `boot` the
+    number of the boot in the run directory, `round` that of the repetition, from 1. `detail`
+    says in one line why it is not a pass."""
+
+    test: str
+    outcome: Outcome
+    kernel: str = "tip"
+    boot: int = 0
+    round: int = 1
+    duration_s: float = 0.0
+    detail: str = ""
+    output: str = ""
+    subtests: tuple[Subtest, ...] = ()
+    splats: tuple[Splat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A finished stage of a run and how long it took."""
+
+    name: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """How often the plan runs: `count` times (0: without end), until the first bad result
+    (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
+
+    count: int = 1
+    until_fail: bool = False
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One thing to run: a stack of series on one tree, one configuration, one guest shape.
+
+    `tree` is a name, path or URL, `commit` one of its commits, None for its newest; `notes` say how
+    these were chosen; `kconfigs` names fragments of kconfigs/ or paths, `config` is a whole .config
+    to start from, `settings` are SYMBOL=value, `cc` and `llvm` as in toolchain.Toolchain;
+    `commands` are programs of the host to run as tests, `tests` globs on test names, empty for all;
+    `timeout_s` is for each test, as it is, in place of what its suite says; `env` is what each test
+    finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
+    run) in place of what suites say of it, `parallel` how many guests may run at once, None for as
+    many as there are processors for; `with_base` also runs the unpatched base. `accel` is kvm, tcg
+    or None to find out.
+    """
+
+    stack: Series
+    tree: str
+    commit: str | None = None
+    notes: tuple[str, ...] = ()
+    kconfigs: tuple[str, ...] = ()
+    config: Path | None = None
+    settings: tuple[str, ...] = ()
+    cc: str = ""
+    llvm: bool = False
+    suites: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    tests: tuple[str, ...] = ()
+    guest: GuestSpec = GuestSpec()
+    mounts: tuple[Mount, ...] = ()
+    with_base: bool = False
+    accel: str | None = None
+    guest_kind: str = "auto"
+    isolation: str | None = None
+    parallel: int | None = None
+    rounds: Rounds = Rounds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One test of a report: on the kernel with the series, and on the base when that ran too.
+
+    Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
+    """
+
+    result: Result
+    base: Result | None = None
+    verdict: Verdict | None = None
+    good: int = 1
+    total: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """All that a report needs to say of one cell's run.
+
+    `splats` belong to tests; `stray` ones were printed outside of every test and not by the base
+    kernel. `warnings` are the compiler's, in files that the series touches; `unfinished` are the
+    planned tests without a result.
+    """
+
+    directory: Path
+    series: str
+    base: str
+    kernel_release: str
+    guest: str
+    accel: str
+    stages: tuple[Stage, ...] = ()
+    rows: tuple[Row, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    stray: tuple[Splat, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
