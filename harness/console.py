@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -78,6 +79,21 @@ class Console:
         last = marks[1] if len(marks) > 1 else self._line + 1
         found = [*self.splats, *([self._scanner.pending] if self._scanner.pending else [])]
         return tuple(s for s in found if marks[0] <= s.line_from <= last)
+
+    def outside(self) -> tuple[Splat, ...]:
+        """Splats of no command, each with its phase."""
+        inside = {id(splat) for ident in self.marks for splat in self.during(ident)}
+        return tuple(
+            replace(splat, phase=self._phase(splat.line_from))
+            for splat in self.splats
+            if id(splat) not in inside
+        )
+
+    def _phase(self, line: int) -> str:
+        starts = [marks[0] for marks in self.marks.values()]
+        if not any(start < line for start in starts):
+            return "boot"
+        return "between" if any(start > line for start in starts) else "teardown"
 
     def over(self, ident: int) -> bool:
         """The console has come past the end marker of command `ident`."""

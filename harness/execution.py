@@ -99,7 +99,9 @@ class Execution:
             if told != one.splats:
                 self._results[number] = replace(one, splats=told)
                 self._record.splats(self._results[number])
-        self.stray = [known.get(splat, splat) for splat in self.stray]
+        before, self.stray = self.stray, [known.get(splat, splat) for splat in self.stray]
+        if self.stray != before:
+            self._record.stray(self._target.label, self.stray)
 
     def run(self, tests: Sequence[Test], look: Look | None = None) -> None:
         """Run them all. Raises StageError when no guest comes up."""
@@ -179,9 +181,12 @@ class Execution:
             self._target.kernel, self._target.mounts, Needs.of(test), again=again
         )
 
-    def _leave(self, guest: Guest) -> None:
+    def _leave(self, guest: Guest, boot: int) -> None:
         with self._lock:
-            self.stray.extend(guest.stray_splats())
+            found = guest.stray_splats()
+            self.stray += [replace(splat, boot=splat.boot or boot) for splat in found]
+            if found:
+                self._record.stray(self._target.label, self.stray)
 
     def _run_test(self, seat: "_Seat", test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""
@@ -244,7 +249,7 @@ class _Seat:
     def __init__(
         self,
         boot: Callable[[Test], Booted],
-        left: Callable[[Guest], None],
+        left: Callable[[Guest, int], None],
     ) -> None:
         self._boot = boot
         self._left = left
@@ -269,7 +274,7 @@ class _Seat:
         """Take the guest down."""
         guest, self.guest = self.guest, None
         if guest is not None:
-            self._left(guest)
+            self._left(guest, self._number)
         self._stack.close()
 
     def abort(self) -> None:

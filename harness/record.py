@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from harness.model import (
     Result,
     Run,
     Series,
+    Splat,
     Stage,
     Subtest,
     Test,
@@ -116,6 +118,10 @@ class Record:
         splats = [asdict(splat) for splat in result.splats]
         about = {"test": result.test, "kernel": result.kernel, "round": result.round}
         self._write("splats", **about, splats=splats)
+
+    def stray(self, label: str, splats: Sequence[Splat]) -> None:
+        """All splats so far that no test of a kernel has; the last such line counts."""
+        self._write("stray", kernel=label, splats=[asdict(splat) for splat in splats])
 
     def finish(self, document: dict[str, Any]) -> None:
         """run.json: the whole run as one document."""
@@ -212,7 +218,8 @@ def load(directory: Path) -> Recorded:
     tip = [one for one in results if one.kernel == label]
     known = cache.read_json(directory / "run.json") or {}
     before = [one for one in results if one.kernel == "base" != label]
-    shown = verdict.fingerprints(before)
+    stray = {e["kernel"]: [splat_of(one) for one in e["splats"]] for e in events.get("stray", ())}
+    shown = verdict.fingerprints(before, () if label == "base" else stray.get("base", ()))
     run = Run(
         directory=directory,
         series=cell["cell"]["stack"]["name"],
@@ -225,6 +232,7 @@ def load(directory: Path) -> Recorded:
         ),
         rows=verdict.rows([verdict.mark(one, shown) for one in tip], before),
         splats=tuple(splat for one in results for splat in one.splats),
+        stray=verdict.marked(stray.get(label, ()), shown),
         warnings=tuple(known.get("warnings", ())),
         unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
     )

@@ -68,8 +68,9 @@ class SavedGuests:
             else:
                 state = state or self._states[recipe.key]
                 guest, number = self._restore(recipe, state, stack)
-            own = guest.console.splats
-            guest.inherit(tuple(one for one in self._first_told(state) if one not in own))
+            own = guest.console.splats  # which the guest tells itself
+            told = self._first_told(state)
+            guest.inherit(tuple(o for o in told if replace(o, phase="", boot=0) not in own))
             yield guest, number
 
     def _go_on(self, recipe: Recipe, fresh: _Fresh, stack: contextlib.ExitStack) -> Session | None:
@@ -86,7 +87,6 @@ class SavedGuests:
         key = recipe.key
         if key not in self._states and (state := self._load(key)):
             self._states[key] = state
-            self._untold.setdefault(state.key, state.splats)
         found = self._states.get(key)
         if found is not None and found.directory is not None:
             cache.touch(found.directory)
@@ -103,6 +103,11 @@ class SavedGuests:
             self._discard(state, error.message)
             said = f"a saved guest does not come back: {error.message}"
             raise RestoreError(said, log=error.log, lines=error.lines) from None
+
+    def _remember(self, state: State, number: int) -> None:
+        """What the kernel reported before it was saved is to be told once, as of that boot."""
+        splats = (replace(splat, phase="boot", boot=number) for splat in state.splats)
+        self._untold.setdefault(state.key, tuple(splats))
 
     def _first_told(self, state: State) -> tuple[Splat, ...]:
         """What the kernel reported before it was saved, to whoever asks first."""
@@ -140,9 +145,10 @@ class SavedGuests:
             self._watch.note(f"{error.message}; another one is booted")
             return None
         if found is not None and found.directory is not None:
-            _, directory = self._record.new_boot()
+            number, directory = self._record.new_boot()
             for name in ("console.log", "qemu.cmd"):
                 shutil.copyfile(found.directory / name, directory / name)
+            self._remember(found, number)
         return found
 
     def _make(self, recipe: Recipe, stack: contextlib.ExitStack) -> _Fresh:
@@ -177,7 +183,7 @@ class SavedGuests:
         number, directory = self._record.new_boot()
         with contextlib.ExitStack() as attempt:
             made, guest = attempt.enter_context(snapshot.make(recipe, directory, parent))
-            self._untold.setdefault(made.key, made.splats)
+            self._remember(made, number)
             try:
                 self._states[made.key] = snapshot.keep(made, directory)
             except SaveError as error:

@@ -61,7 +61,7 @@ class Guest(Protocol):
         ...
 
     def stray_splats(self) -> tuple[Splat, ...]:
-        """Splats outside of every command: of the boot, or between two tests."""
+        """Splats outside of every command, with their phase: boot, between, teardown."""
         ...
 
     def abort(self) -> None:

@@ -174,9 +174,7 @@ class Session:
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """See harness.guest.Guest."""
-        inside = {id(s) for ident in self.console.marks for s in self.console.during(ident)}
-        own = tuple(splat for splat in self.console.splats if id(splat) not in inside)
-        return self._inherited + own
+        return self._inherited + self.console.outside()
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""

@@ -46,7 +46,8 @@ class Splat:
     the stack. `complete` is False when the console ended inside the report; `first`: nothing was
     reported before it since the kernel booted, so it is no damage of another one. `frames` are
     those of its stack trace that the kernel is sure of, `undecoded` says why some have no place in
-    the sources; `on_base`: the base shows it too.
+    the sources; `on_base`: the base shows it too. In a run, `boot` has the console, and `phase`
+    says when the kernel printed it: boot, test (which is `test`), between (two tests), teardown.
     """
 
     kind: str
@@ -61,6 +62,9 @@ class Splat:
     frames: tuple[Frame, ...] = ()
     undecoded: str = ""
     on_base: bool = False
+    boot: int = 0
+    phase: str = ""
+    test: str = ""
 
     @property
     def fatal(self) -> bool:

@@ -24,6 +24,11 @@ _WIDTH = 100
 _FRAMES_MAX = 8
 _USERS_MAX = 3
 _ALLOCATOR = re.compile(r"_*(kasan|kmem_cache|kmalloc|kfree|kvfree|slab|kvmalloc)_?")
+_PHASES = {
+    "boot": "before the first test",
+    "between": "between two tests",
+    "teardown": "after the last test",
+}
 _WRAP: dict[str, Any] = {
     "break_long_words": False,
     "break_on_hyphens": False,
@@ -54,7 +59,8 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         for splat in row.result.splats:
             yield from _splat(splat, f"during {row.result.test}", colour=colour, width=width)
     for splat in run.stray:
-        yield from _splat(splat, "outside of the tests", colour=colour, width=width)
+        when = f"{_PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
+        yield from _splat(splat, when, colour=colour, width=width)
     if run.warnings:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"

@@ -2,6 +2,7 @@
 """From how a command ended to what became of the test."""
 
 import re
+from dataclasses import replace
 
 from harness import ktap
 from harness.model import CommandResult, Loss, Outcome, Result, Splat, Test
@@ -29,7 +30,9 @@ def judge(test: Test, ended: CommandResult, *, kernel: str, boot: int) -> Result
         detail=detail,
         output=kept,
         subtests=told.results,
-        splats=ended.splats,
+        splats=tuple(
+            replace(splat, boot=boot, phase="test", test=test.name) for splat in ended.splats
+        ),
     )
 
 

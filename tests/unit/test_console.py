@@ -7,7 +7,9 @@ import pytest
 from harness.console import Console
 
 NONCE = "0123456789abcdef"
-PANIC = Path(__file__).parents[1] / "data/consoles/panic.txt"
+CONSOLES = Path(__file__).parents[1] / "data/consoles"
+PANIC = CONSOLES / "panic.txt"
+WARNING = CONSOLES / "6.12-plain-warn.txt"
 
 
 def feed(tmp_path: Path, data: bytes, size: int) -> Console:
@@ -47,6 +49,23 @@ def test_a_splat_belongs_to_the_command_that_ran(tmp_path: Path, size: int) -> N
     assert console.during(1) == ()
     assert [s.kind for s in console.during(2)] == ["panic"]
     assert console.over(1) and console.over(2)
+
+
+def test_a_splat_of_no_command_has_a_phase(tmp_path: Path) -> None:
+    recorded = WARNING.read_bytes()
+    start, end = recorded.index(b"[    1.698"), recorded.index(b"[    1.966")
+
+    def warning(function: str) -> bytes:
+        return recorded[start:end].replace(b"breaker_warn", function.encode())
+
+    tests = [marked(n, warning(f"in_{n}")) + warning(f"after_{n}") for n in (2, 3)]
+    console = feed(tmp_path, warning("first") + b"".join(tests), 100)
+    assert [(s.function, s.phase) for s in console.outside()] == [
+        ("first", "boot"),
+        ("after_2", "between"),
+        ("after_3", "teardown"),
+    ]
+    assert [s.function for s in console.during(3)] == ["in_3"]
 
 
 def test_a_marker_needs_the_nonce(tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ def test_the_name_says_what_was_run(tmp_path: Path) -> None:
         assert record.new_boot()[0] == 2
 
 
+def test_splats_of_no_test_are_recorded(tmp_path: Path) -> None:
+    first = Splat(kind="warning", title="WARNING in f", fingerprint=("f",), boot=1, phase="boot")
+    other = replace(first, fingerprint=("g",), boot=2, phase="teardown")
+    with open_record(tmp_path) as record:
+        record.plan(["base", "tip"], ())
+        record.stray("base", [first])
+        record.stray("tip", [first])
+        record.stray("tip", [first, other])
+    assert load(record.path).run.stray == (replace(first, on_base=True), other)
+
+
 def test_a_cell_is_recorded_without_its_patches_bytes(tmp_path: Path) -> None:
     stack = Series(name="s", patches=(Patch(name="p", data=b"\xff"),))
     with open_record(tmp_path) as record:
