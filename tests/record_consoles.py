@@ -3,14 +3,16 @@
 """Consoles of kernels that break, for tests/data/consoles: `tests/record_consoles.py [TREE...]`.
 
 Boots each tree with tests/data/breaker applied, without and with kconfigs/debug.config, breaks it
-in every way of EXPECTED, a guest each, and writes what came to the console from the test's marker
-on, with what the scanner has to find in it. The table says kind and function; the title is the
-scanner's, to be read before it is committed.
+in every way of PLAIN and DEBUG, a guest each, and writes what came to the console from the test's
+marker on, with what the scanner has to find in it; then in every way of BOOT, and writes the whole
+console. The tables say kind and function; the title is the scanner's, to be read before it is
+committed.
 """
 
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,9 @@ PLAIN: dict[str, tuple[str, str]] = {
     "rcu_stall": ("rcu-stall", "breaker_busy"),
     "sysrq_crash": ("panic", ""),
     "oom": ("oom", ""),
+    "stack_overflow": ("stack-overflow", "breaker_stack_overflow"),
 }
+TWO_CPUS = {"rcu_stall"}  # a grace period needs one that is free to begin
 DEBUG: dict[str, tuple[str, str]] = {
     "null_deref": ("gpf", "breaker_null_deref"),  # KASAN looks at its shadow first
     "gpf": ("gpf", "breaker_gpf"),
@@ -69,6 +73,15 @@ DEBUG: dict[str, tuple[str, str]] = {
     "leak": ("kmemleak", ""),
 }
 """What breaks, the kind of its first splat, and the guilty function (empty: not of breaker.c)."""
+BOOT: dict[str, tuple[str, tuple[str, str]]] = {
+    "panic": ("breaker=panic", ("panic", "breaker_panic")),
+    "null_deref": ("breaker=null_deref", ("null-deref", "breaker_null_deref")),
+    "hang": ("breaker=hang watchdog_thresh=1", ("soft-lockup", "breaker_hang")),
+    "no_init": ("init=/nowhere", ("no-init", "")),
+    "no_root": ("root=/dev/nowhere", ("no-init", "")),
+    "init_ends": ("init=/bin/true", ("panic", "")),
+}
+"""The same for a boot, with what is on its command line."""
 
 
 def project(root: Path, names: list[str], suites: tuple[str, ...]) -> Path:
@@ -88,35 +101,77 @@ def project(root: Path, names: list[str], suites: tuple[str, ...]) -> Path:
     return root
 
 
-def record(tree: str, variant: str, expected: dict[str, tuple[str, str]]) -> None:
+def record(tree: str, variant: str, expected: dict[str, tuple[str, str]], *more: str) -> None:
     """Break one kernel in all ways, and write what came of it."""
     options = ["--tree", tree, "--series", str(BREAKER), "--suite", "breaker", "--timeout", "60"]
+    options += [*more, "--jobs", "1"]
     suites: tuple[str, ...] = ("aio-poll",)
     if variant == "debug":
         suites = ("aio-read", "fsx")
         options += ["--kconfig", "debug", "--memory", "1024"]
     with tempfile.TemporaryDirectory() as place:
-        env = {
-            **os.environ,
-            "HARNESS_PROJECT": str(project(Path(place) / "p", list(expected), suites)),
-        }
-        command = [sys.executable, "-m", "harness", "run", *options, "--json"]
-        done = subprocess.run(
-            [*command, "--output", place], stdout=subprocess.PIPE, env=env, check=False
-        )
-        run: dict[str, Any] = json.loads(done.stdout)
+        root = project(Path(place) / "p", list(expected), suites)
+        run = harness_run(options, place, root)
         for result in run["results"]:
             name = result["test"].partition("/")[2]
             log = Path(run["run_dir"]) / f"boots/{result['boot']:03}/console.log"
-            said = f"harness run {' '.join(options[:6])}, breaker/{name}"
-            write(f"{tree}-{variant}-{name}", said, log.read_bytes(), expected[name])
+            said = f"harness run {' '.join([*options[:6], *more])}, breaker/{name}"
+            write(f"{tree}-{variant}-{name}", said, from_marker(log.read_bytes()), expected[name])
 
 
-def write(name: str, command: str, console: bytes, expected: tuple[str, str]) -> None:
-    """One console and its expectations; complains where the table says otherwise."""
+def record_boots(tree: str, chosen: list[str]) -> None:
+    """Break the boot of a kernel in all ways; it has the image that the guests of a test have."""
+    options = [
+        "--tree",
+        tree,
+        "--series",
+        str(BREAKER),
+        "--suite",
+        "breaker",
+        "--guest",
+        "snapshot",
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        run = harness_run(options, place, project(Path(place) / "p", ["warn"], ("aio-poll",)))
+        words = shlex.split((Path(run["run_dir"]) / "boots/001/qemu.cmd").read_text())
+    kernel = words[words.index("-kernel") + 1]
+    root = next(word for word in words if word.startswith("file=") and "id=root" in word)
+    machine = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", "-m", "512", "-no-reboot"]
+    machine += ["-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", kernel]
+    machine += ["-drive", root, "-device", "virtio-blk-pci,drive=root"]
+    for name, (argument, expected) in BOOT.items():
+        if name not in chosen:
+            continue
+        said = f"console=ttyS0 panic=-1 root=/dev/vda rootfstype=ext4 ro init=/bin/true {argument}"
+        try:
+            done = subprocess.run(
+                [*machine, "-append", said], capture_output=True, timeout=20, check=False
+            )
+            console = done.stdout
+        except subprocess.TimeoutExpired as error:
+            console = error.stdout or b""
+        where = f"qemu-system-x86_64 of breaker, -append '{said}'"
+        write(f"{tree}-boot-{name}", where, console, expected)
+
+
+def harness_run(options: list[str], place: str, root: Path) -> dict[str, Any]:
+    """The document of a run on that project."""
+    command = [sys.executable, "-m", "harness", "run", *options, "--json", "--output", place]
+    env = {**os.environ, "HARNESS_PROJECT": str(root)}
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=env, check=False)
+    run: dict[str, Any] = json.loads(done.stdout)
+    return run
+
+
+def from_marker(console: bytes) -> bytes:
+    """What came from a few lines before the test's start on."""
     lines = console.split(b"\n")
     marker = next(number for number, line in enumerate(lines) if b": start " in line)
-    kept = b"\n".join(lines[max(0, marker - _BEFORE) :][:_LINES])
+    return b"\n".join(lines[max(0, marker - _BEFORE) :][:_LINES])
+
+
+def write(name: str, command: str, kept: bytes, expected: tuple[str, str]) -> None:
+    """One console and its expectations; complains where the table says otherwise."""
     found = splat.scan(kept)
     first = (found[0].kind, found[0].function) if found else ("nothing", "")
     wrong = first[0] != expected[0] or (expected[1] and first[1] != expected[1])
@@ -129,14 +184,22 @@ def write(name: str, command: str, console: bytes, expected: tuple[str, str]) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trees", nargs="*", default=["6.12", "6.1"])
-    parser.add_argument("--variant", choices=("plain", "debug"))
+    parser.add_argument("--variant", choices=("plain", "debug", "boot"))
     parser.add_argument("--only", action="append", default=[], metavar="ACT")
     arguments = parser.parse_args()
+    wanted = set(arguments.only)
     for tree in arguments.trees:
         for variant, expected in (("plain", PLAIN), ("debug", DEBUG)):
-            if arguments.variant in (None, variant):
-                chosen = arguments.only or list(expected)
-                record(tree, variant, {k: v for k, v in expected.items() if k in chosen})
+            chosen = {k: v for k, v in expected.items() if not wanted or k in wanted}
+            alone = {k: v for k, v in chosen.items() if k not in TWO_CPUS}
+            if arguments.variant not in (None, variant):
+                continue
+            if alone:
+                record(tree, variant, alone)
+            if beside := {k: v for k, v in chosen.items() if k in TWO_CPUS}:
+                record(tree, variant, beside, "--cpus", "2")
+        if arguments.variant in (None, "boot"):
+            record_boots(tree, [name for name in BOOT if not wanted or name in wanted])
 
 
 if __name__ == "__main__":
