@@ -22,6 +22,7 @@ LAYERS = (
         "splat",
         "marks",
         "trace",
+        "stats",
         "verdict",
         "project",
         "yamlfile",
