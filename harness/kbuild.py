@@ -18,6 +18,7 @@ COMPILER = re.compile(
     r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>fatal error|error|warning): "
 )
 """The first line of what a compiler says of a place."""
+_PLACE = re.compile(r"^([^\s:]+):\d+:(?:\d+:)? ")
 _OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
 
 # What the build of a module reads of O=, beside .config and the symbols: generated headers, the
@@ -129,6 +130,11 @@ class Kbuild:
             elif source.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
+
+
+def without_place(warning: str) -> str:
+    """A warning by its file and its words: the same one, wherever in the file it is now."""
+    return _PLACE.sub(r"\1: ", warning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,10 @@ from harness.toolchain import Toolchain
 
 log = logging.getLogger(__name__)
 
-_RECIPE = 2  # raise it when the way to build changes, so that old entries are not found
+_RECIPE = 3  # raise it when the way to build changes, so that old entries are not found
 _BUILD_S = 4 * 3600.0
 _MAKE_ENDED = (0, 1, 2)  # by itself, so that it has removed what it could not finish
+_OBJECTS = 2  # raise it when what is kept beside the objects changes
 _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\S+)")
 
 _KEPT = ("release", "boots", "image_digest", "warnings")  # of a Kernel, in kernel.json
@@ -73,7 +74,7 @@ def find_or_build(
 
 def objects_key(wanted: Kconfig, tools: Toolchain) -> str:
     """The name of the O= directory of such kernels in a slot."""
-    return cache.digest(*_config_parts(wanted, tools))[:12]
+    return cache.digest(_OBJECTS, *_config_parts(wanted, tools))[:12]
 
 
 def _config_parts(wanted: Kconfig, tools: Toolchain) -> tuple[str, ...]:
@@ -219,14 +220,28 @@ class _Build:
         )
 
     def _warnings(self, text: str) -> tuple[str, ...]:
-        """Compiler warnings in the files that the series touches, as `file:line: text`."""
-        files = {file for patch in self._stack.patches for file in series.touched(patch)}
-        found = []
-        for line in map(self._kbuild.relative, text.splitlines()):
+        """The compiler's warnings in the whole tree, as `file:line:column: text`: those that this
+        make shows, and those of earlier ones in what was not compiled again."""
+        kept = self._objects / ".harness-warnings.json"
+        known: dict[str, list[str]] = cache.read_json(kept) or {}
+        since = kept.stat().st_mtime if known else 0.0
+        lines = [self._kbuild.relative(line) for line in text.splitlines()]
+        made = {Path(step[1]).with_suffix("") for line in lines if (step := _STEP.match(line))}
+        for file in list(known):
+            source = self._slot.source / file
+            if (
+                Path(file).with_suffix("") in made
+                or not source.exists()
+                or source.stat().st_mtime > since
+            ):
+                del known[file]
+        for line in lines:
             match = kbuild.COMPILER.match(line)
-            if match and match["what"] == "warning" and match["file"] in files:
-                found.append(line)
-        return tuple(dict.fromkeys(found))
+            if match and match["what"] == "warning":
+                of_file = known.setdefault(match["file"], [])
+                of_file += [line] if line not in of_file else []
+        cache.write_json(kept, known)
+        return tuple(line for file in sorted(known) for line in known[file])
 
     def store(self, key: str, tree: str, build_log: Path, *, modules: bool) -> Kernel:
         """Put what a boot and a later look need into the cache."""

@@ -2,31 +2,15 @@
 """One cell from its series to its results: the whole story on one page."""
 
 import contextlib
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from harness import (
-    boots,
-    kconfig,
-    kernel,
-    menuconfig,
-    modules,
-    places,
-    plan,
-    proc,
-    slot,
-    symbols,
-    toolchain,
-    tree,
-    verdict,
-)
+from harness import boots, kconfig, menuconfig, plan, proc, slot, toolchain, tree, verdict
 from harness.boots import Boots, Needs
-from harness.errors import HarnessError
-from harness.execution import Execution, Target
+from harness.builds import Builds, Wanted
+from harness.execution import Execution
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
 from harness.model import (
@@ -42,13 +26,14 @@ from harness.model import (
     Row,
     Run,
     Series,
-    Stage,
+    Step,
     Test,
 )
 from harness.record import Record
 from harness.saved import SavedGuests
 from harness.series import touched
-from harness.suites import Modules, Prepared, Suite
+from harness.stages import Stages
+from harness.suites import Prepared, Suite
 from harness.suites.command import Commands
 from harness.suites.guest_tests import GuestTests, names
 from harness.watch import Watch
@@ -73,11 +58,12 @@ class CellRun:
         self._root = root
         self._record = record
         self._watch = watch
-        self._stages: list[Stage] = []
+        self._steps = _steps(cell)
+        self._stages = Stages(record, watch)
         self._executions: dict[str, Execution] = {}
         self._planned: tuple[Test, ...] = ()
         self._base: Base | None = None
-        self._kernels: dict[str, Kernel] = {}
+        self._builds: Builds | None = None
         self._boots: Boots | None = None
         self._saved = SavedGuests(record, watch)
         self._kconfig = Kconfig()
@@ -85,9 +71,6 @@ class CellRun:
         self._mounts: tuple[Mount, ...] = ()
         self._contents: tuple[Contents, ...] = ()
         self._disks: tuple[Disk, ...] = ()
-        self._modules: tuple[Modules, ...] = ()
-        self._module_mounts: dict[str, tuple[Mount, ...]] = {}
-        self._module_files: dict[str, tuple[tuple[str, Path], ...]] = {}
         self._agent = agent.Agent(program=Path(), calibration_us=1)
 
     def run(self) -> None:
@@ -96,45 +79,50 @@ class CellRun:
         every = [self._isolated(test) for one in suites for test in one.tests]
         self._planned = tests = plan.select(every, self._cell.tests)
         boots.check_kind(self._cell.guest_kind, boots.why_unfit((), self._cell.guest), tests)
-        self._record.plan([label for label, _ in self._labels()], tests)
+        self._record.plan([step.label for step in self._steps], tests)
         self._build_all()
         self._choose_guests(tests)
-        assert self._boots is not None
-        for label, stack in self._labels():
-            try:
-                self._run_label(label, tests)
-            except HarnessError:
-                self._find_places(label, stack)  # of the report that may be why
-                raise
-            self._find_places(label, stack)
+        for step in self._steps:
+            self._run_step(step, tests)
 
-    def _run_label(self, label: str, tests: Sequence[Test]) -> None:
-        assert self._boots is not None
-        with self._stage(f"run {label}") as said, self._saved:
-            self._watch.planned(len(tests) * self._cell.rounds.count)
-            self._run_tests(label, tests)
-            found = _count(self._executions[label].results)
-            said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
+    def _run_step(self, step: Step, tests: Sequence[Test]) -> None:
+        assert self._boots is not None and self._builds is not None
+        execution = Execution(
+            self._cell,
+            self._builds.target(step.label),
+            self._boots,
+            record=self._record,
+            watch=self._watch,
+        )
+        self._executions[step.label] = execution
+        last = step is self._steps[-1]
+        try:
+            with self._stages.stage(f"run {step.label}") as said, self._saved:
+                self._watch.planned(len(tests) * self._cell.rounds.count)
+                execution.run(tests, self._keep if self._look is not None and last else None)
+                found = _count(execution.results)
+                said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
+        finally:
+            self._builds.find_places(step, execution)  # of the report that may be why it ends
 
     @contextlib.contextmanager
     def guest(self) -> Iterator[Session]:
         """A guest with the series, the suites' programs mounted, and no test run in it."""
         self._prepare()
         self._build_all()
-        label = self._labels()[-1][0]
-        mounts = self._module_mounts.get(label, ())
-        kind = self._cell.guest_kind
         self._choose_guests(())
-        assert self._boots is not None
-        needs = Needs(guest="any" if kind == "snapshot" else "vng")
-        made = self._boots.boot(self._kernels[label], mounts, needs, again=False)
+        assert self._boots is not None and self._builds is not None
+        target = self._builds.target(self._steps[-1].label)
+        needs = Needs(guest="any" if self._cell.guest_kind == "snapshot" else "vng")
+        made = self._boots.boot(target.kernel, target.mounts, needs, again=False)
         with self._saved, made as (booted, _):
             yield booted
 
     def build_only(self) -> Kernel:
         """The kernel with the series, without a guest."""
         self._prepare()
-        return self._build("tip", self._cell.stack)
+        assert self._builds is not None
+        return self._builds.make(Step(label="tip", stack=self._cell.stack))
 
     def menuconfig(self, output: Path) -> int:
         """Let the user change the kernel's configuration; see harness.menuconfig.run()."""
@@ -153,20 +141,20 @@ class CellRun:
         """The vng command for a shell in that guest, to be run within."""
         self._prepare()
         self._build_all()
-        label = self._labels()[-1][0]
-        assert self._boots is not None
-        return self._boots.shell_command(self._kernels[label], self._module_mounts.get(label, ()))
+        assert self._boots is not None and self._builds is not None
+        target = self._builds.target(self._steps[-1].label)
+        return self._boots.shell_command(target.kernel, target.mounts)
 
     def _prepare(self) -> list[Prepared]:
         """What costs little and finds most mistakes: the tree, the suites, the fragments."""
         for tool in _TOOLS:
             proc.find(tool)
-        with self._stage("tree") as said:
+        with self._stages.stage("tree") as said:
             self._base = tree.resolve(self._cell.tree, self._cell.commit)
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
         for note in self._cell.notes:
             self._watch.note(note)
-        with self._stage("suites") as said:
+        with self._stages.stage("suites") as said:
             suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
             if self._cell.commands:
                 suites.append(Commands(self._cell.commands, Path.cwd()))
@@ -178,7 +166,14 @@ class CellRun:
             self._contents = tuple(one.contents for one in prepared)
             disks = dict.fromkeys(test.disk for one in prepared for test in one.tests)
             self._disks = tuple(disk for disk in disks if disk)
-            self._modules = tuple(one.modules for one in prepared if one.modules)
+            wanted = Wanted(
+                base=self._base,
+                series=self._cell.stack.name,
+                kconfig=self._kconfig,
+                toolchain=self._toolchain,
+                modules=tuple(one.modules for one in prepared if one.modules),
+            )
+            self._builds = Builds(wanted, self._record, self._watch, self._stages)
             said.append(
                 ", ".join(
                     f"{s.name} ({len(p.tests)})" for s, p in zip(suites, prepared, strict=True)
@@ -187,14 +182,11 @@ class CellRun:
         return prepared
 
     def _build_all(self) -> None:
-        labels = self._labels()
-        for label, stack in labels:
-            self._kernels[label] = self._build(label, stack)
-            if self._modules:
-                self._build_modules(label)
-        with self._stage("accel") as said:
-            image = self._kernels[labels[-1][0]].image
-            found = accel.choose(image, self._cell.accel)
+        assert self._builds is not None
+        for step in self._steps:
+            last = self._builds.make(step)
+        with self._stages.stage("accel") as said:
+            found = accel.choose(last.image, self._cell.accel)
             self._boots = Boots(
                 spec=self._cell.guest,
                 agent=self._agent,
@@ -206,7 +198,7 @@ class CellRun:
                 saved=self._saved,
                 disks=self._disks,
                 kind=self._cell.guest_kind,
-                unfit=boots.why_unfit(tuple(self._kernels.values()), self._cell.guest),
+                unfit=boots.why_unfit(tuple(self._builds.kernels.values()), self._cell.guest),
             )
             said.append(f"{found.name}: {found.why}")
 
@@ -231,14 +223,6 @@ class CellRun:
             chosen = self._cell.stack.suites or names(self._root)
         return tuple(dict.fromkeys(chosen))
 
-    def _labels(self) -> list[tuple[str, Series]]:
-        """The kernels to look at: base before tip, so that the build goes forward."""
-        empty = replace(self._cell.stack, name="base", patches=())
-        if not self._cell.stack.patches:
-            return [("base", empty)]
-        base = [("base", empty)] if self._cell.with_base else []
-        return [*base, ("tip", self._cell.stack)]
-
     def _configuration(self, suites: Sequence[Suite]) -> Kconfig:
         wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
         config = self._cell.config
@@ -252,112 +236,26 @@ class CellRun:
             settings=tuple(kconfig.setting(text) for text in self._cell.settings),
         )
 
-    def _build(self, label: str, stack: Series) -> Kernel:
-        assert self._base is not None
-        directory = self._record.kernel_dir(label)
-        with self._stage(f"kernel {label}") as said:
-            built = kernel.find_or_build(
-                self._base,
-                stack,
-                self._kconfig,
-                toolchain=self._toolchain,
-                build_log=directory / "build.log",
-                progress=self._watch.build,
-                modules=bool(self._modules),
-            )
-            count = len(stack.patches)
-            what = f"+ {count} patch{'es' * (count != 1)}" if count else "unpatched"
-            said.append(f"{built.release} {what}{', from the cache' if built.cached else ''}")
-        shutil.copyfile(built.config, directory / "config")
-        if built.cached:
-            shutil.copyfile(built.dir / "build.log", directory / "build.log")
-        self._record.kernel(label, built)
-        return built
-
-    def _build_modules(self, label: str) -> None:
-        """The modules of the suites, for one kernel, and where its guests see them."""
-        assert self._base is not None
-        base = self._base.name
-        target = modules.Target(
-            base=self._base,
-            kernel=self._kernels[label],
-            tools=self._toolchain,
-            name=base if label == "base" else f"{self._cell.stack.name} on {base}",
-        )
-        log = self._record.kernel_dir(label) / "modules.log"
-        with self._stage(f"modules {label}") as said:
-            mounts, files = [], []
-            for one in self._modules:
-                built = modules.find_or_build(one, target, log)
-                files.append((one.name, built))
-                mounts += [Mount(guest=place, host=built) for place in one.places]
-                said += sorted(path.name for path in built.iterdir())
-            self._module_mounts[label] = tuple(mounts)
-            self._module_files[label] = tuple(files)
-
-    def _run_tests(self, label: str, tests: Sequence[Test]) -> None:
-        assert self._boots is not None
-        target = Target(
-            label=label,
-            kernel=self._kernels[label],
-            mounts=self._module_mounts.get(label, ()),
-        )
-        execution = Execution(
-            self._cell, target, self._boots, record=self._record, watch=self._watch
-        )
-        self._executions[label] = execution
-        wanted = self._look is not None and label == self._labels()[-1][0]
-        execution.run(tests, self._keep if wanted else None)
-
-    def _find_places(self, label: str, stack: Series) -> None:
-        """Where in the sources the kernel's reports are, if it made any."""
-        assert self._base is not None
-        execution = self._executions[label]
-        if not execution.splats:
-            return
-        built = symbols.Built(
-            base=self._base,
-            kernel=self._kernels[label],
-            objects=kernel.objects_key(self._kconfig, self._toolchain),
-            touched=frozenset(file for patch in stack.patches for file in touched(patch)),
-            modules=self._module_files.get(label, ()),
-        )
-        with self._stage(f"symbols {label}") as said:
-            found = places.find(execution.splats, built, stack)
-            execution.say_more(found.splats)
-            said.append(f"{found.placed} of {found.frames} frames")
-
     def _keep(self, guest: Guest) -> None:
-        assert self._base is not None and self._look is not None
+        assert self._base is not None and self._look is not None and self._builds is not None
         if guest.loss is not None:
             self._watch.note(f"nothing to look at: {guest.loss}")
             return
-        label = self._labels()[-1][0]
-        with slot.take(self._base, self._kernels[label].tree) as taken:
+        tip = self._builds.kernels[self._steps[-1].label]
+        with slot.take(self._base, tip.tree) as taken:
             self._look(guest, taken.source)
-
-    @contextlib.contextmanager
-    def _stage(self, name: str) -> Iterator[list[str]]:
-        """Time a stage; the block appends what came out of it."""
-        self._watch.stage(name)
-        started = time.monotonic()
-        said: list[str] = []
-        yield said
-        stage = Stage(name=name, duration_s=round(time.monotonic() - started, 3))
-        self._stages.append(stage)
-        self._record.stage(stage)
-        self._watch.staged(stage, "; ".join(said))
 
     def snapshot(self) -> Run:
         """What is known by now: all of it at the end, a part when a stage failed."""
-        labels = [label for label, _ in self._labels()]
+        labels = [step.label for step in self._steps]
+        kernels = self._builds.kernels if self._builds else {}
         results = {label: execution.results for label, execution in self._executions.items()}
         before = results.get("base", ()) if len(labels) > 1 else ()
         shown = self._shown_by_base(labels)
         tip = [verdict.mark(one, shown) for one in results.get(labels[-1], ())]
         table: tuple[Row, ...] = verdict.rows(tip, before)
         tested = {result.test for result in results.get(labels[-1], ())}
-        last = self._kernels.get(labels[-1])
+        last = kernels.get(labels[-1])
         patched = self._executions.get(labels[-1])
         last_stray = patched.stray if patched else ()
         known = [*before, *tip]
@@ -368,11 +266,11 @@ class CellRun:
             kernel_release=last.release if last else "",
             guest="+".join(self._boots.used) if self._boots else "",
             accel=self._boots.accel if self._boots else "",
-            stages=tuple(self._stages),
+            stages=tuple(self._stages.done),
             rows=table,
             splats=tuple(splat for one in known for splat in one.splats),
             stray=verdict.marked(last_stray, shown),
-            warnings=last.warnings if last else (),
+            warnings=_of_series(last, self._cell.stack) if last else (),
             unfinished=tuple(t.name for t in self._planned if t.name not in tested),
         )
 
@@ -381,6 +279,21 @@ class CellRun:
         if base is None or len(labels) == 1:
             return frozenset()
         return verdict.fingerprints(base.results, base.stray)
+
+
+def _steps(cell: Cell) -> tuple[Step, ...]:
+    """The kernels to look at, base before tip, so that the build goes forward."""
+    base = Step(label="base", stack=replace(cell.stack, name="base", patches=()))
+    if not cell.stack.patches:
+        return (base,)
+    tip = Step(label="tip", stack=cell.stack)
+    return (base, tip) if cell.with_base else (tip,)
+
+
+def _of_series(kernel: Kernel, stack: Series) -> tuple[str, ...]:
+    """The compiler's warnings in the files that the series touches."""
+    files = {file for patch in stack.patches for file in touched(patch)}
+    return tuple(line for line in kernel.warnings if line.partition(":")[0] in files)
 
 
 def _count(results: Sequence[Result]) -> str:

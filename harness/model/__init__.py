@@ -11,7 +11,19 @@ from harness.model.guest import (
     Loss,
     Mount,
 )
-from harness.model.run import Cell, Outcome, Result, Rounds, Row, Run, Stage, Subtest, Test, Verdict
+from harness.model.run import (
+    Cell,
+    Outcome,
+    Result,
+    Rounds,
+    Row,
+    Run,
+    Stage,
+    Step,
+    Subtest,
+    Test,
+    Verdict,
+)
 from harness.model.source import Base, Fragment, Kconfig, Kernel, Patch, Series
 from harness.model.splat import Frame, Position, Splat, splat_of
 
@@ -44,6 +56,7 @@ __all__ = [
     "Series",
     "Splat",
     "Stage",
+    "Step",
     "Subtest",
     "Test",
     "Verdict",

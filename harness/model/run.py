@@ -98,6 +98,16 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A kernel of a run: `label` is base, the number of the patch that it ends with (0001), or
+    tip, for the whole stack; `patch` is that patch's file name without its suffix."""
+
+    label: str
+    stack: Series
+    patch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
     """How often the plan runs: `count` times (0: without end), until the first bad result
     (`until_fail`), and whether a bad result also ends the round that it is in (`fail_fast`)."""
