@@ -101,6 +101,13 @@ def _load(key: str, tree: str) -> Kernel | None:
     )
 
 
+def added_warnings(before: Kernel, after: Kernel) -> tuple[str, ...]:
+    """The compiler's warnings about one kernel that another one does not have: the same words
+    about the same file are the same warning, wherever in it and however often."""
+    known = {kbuild.without_place(warning) for warning in before.warnings}
+    return tuple(one for one in after.warnings if kbuild.without_place(one) not in known)
+
+
 def latest_image() -> Path | None:
     """The image of the kernel that was built last, of those in the cache."""
     abouts = sorted(cache.root().glob("kernels/*/kernel.json"), key=lambda p: p.stat().st_mtime)

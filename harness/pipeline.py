@@ -2,14 +2,15 @@
 """One cell from its series to its results: the whole story on one page."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from harness import boots, kconfig, menuconfig, plan, proc, slot, toolchain, tree, verdict
+from harness import boots, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
 from harness.boots import Boots, Needs
 from harness.builds import Builds, Wanted
+from harness.errors import BuildError, KconfigError, StageError
 from harness.execution import Execution
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
@@ -22,8 +23,8 @@ from harness.model import (
     Kernel,
     Mount,
     Outcome,
+    Patch,
     Result,
-    Row,
     Run,
     Series,
     Step,
@@ -61,6 +62,8 @@ class CellRun:
         self._steps = _steps(cell)
         self._stages = Stages(record, watch)
         self._executions: dict[str, Execution] = {}
+        self._own: dict[str, list[Result]] = {}
+        self._sources: dict[str, str] = {}
         self._planned: tuple[Test, ...] = ()
         self._base: Base | None = None
         self._builds: Builds | None = None
@@ -79,11 +82,43 @@ class CellRun:
         every = [self._isolated(test) for one in suites for test in one.tests]
         self._planned = tests = plan.select(every, self._cell.tests)
         boots.check_kind(self._cell.guest_kind, boots.why_unfit((), self._cell.guest), tests)
-        self._record.plan([step.label for step in self._steps], tests)
+        self._record.plan(self._steps, tests)
         self._build_all()
         self._choose_guests(tests)
+        assert self._builds is not None
         for step in self._steps:
-            self._run_step(step, tests)
+            if self._inherits(step) or step.label not in self._builds.kernels:
+                continue
+            try:
+                self._run_step(step, tests)
+            except StageError as error:
+                if not step.between:
+                    raise
+                self._failed(verdict.BOOT, step, error.message)
+
+    def _inherits(self, step: Step) -> bool:
+        """True, and its results are those of the step before it, where its kernel is the same
+        program."""
+        assert self._builds is not None
+        built = [one for one in self._steps if one.label in self._builds.kernels]
+        if step not in built[1:]:
+            return False
+        before = built[built.index(step) - 1].label
+        if not self._builds.same(before, step.label):
+            return False
+        before = self._sources.get(before, before)  # the one that ran
+        self._sources[step.label] = before
+        self._record.inherit(step.label, before)
+        with self._stages.stage(f"run {step.label}") as said:
+            said.append(f"the kernel is the same program as {before}'s, and so are its results")
+        return True
+
+    def _failed(self, test: str, step: Step, why: str) -> None:
+        """A step does not build, adds warnings or does not boot: that is a result of its patch."""
+        result = Result(test=test, outcome=Outcome.FAIL, kernel=step.label, detail=why)
+        self._record.result(result)
+        self._watch.ended(result)
+        self._own.setdefault(step.label, []).append(result)
 
     def _run_step(self, step: Step, tests: Sequence[Test]) -> None:
         assert self._boots is not None and self._builds is not None
@@ -183,8 +218,19 @@ class CellRun:
 
     def _build_all(self) -> None:
         assert self._builds is not None
+        before: Kernel | None = None
         for step in self._steps:
-            last = self._builds.make(step)
+            try:
+                made = self._builds.make(step)
+            except (BuildError, KconfigError) as error:
+                if not step.between:
+                    raise
+                self._failed(verdict.BUILD, step, "; ".join((error.message, *error.lines[:1])))
+                continue
+            if before is not None and (added := kernel.added_warnings(before, made)):
+                more = f" and {len(added) - 1} more" if len(added) > 1 else ""
+                self._failed(verdict.BUILD, step, f"a new compiler warning: {added[0]}{more}")
+            before = last = made
         with self._stages.stage("accel") as said:
             found = accel.choose(last.image, self._cell.accel)
             self._boots = Boots(
@@ -247,18 +293,16 @@ class CellRun:
 
     def snapshot(self) -> Run:
         """What is known by now: all of it at the end, a part when a stage failed."""
-        labels = [step.label for step in self._steps]
         kernels = self._builds.kernels if self._builds else {}
-        results = {label: execution.results for label, execution in self._executions.items()}
-        before = results.get("base", ()) if len(labels) > 1 else ()
-        shown = self._shown_by_base(labels)
-        tip = [verdict.mark(one, shown) for one in results.get(labels[-1], ())]
-        table: tuple[Row, ...] = verdict.rows(tip, before)
-        tested = {result.test for result in results.get(labels[-1], ())}
-        last = kernels.get(labels[-1])
-        patched = self._executions.get(labels[-1])
-        last_stray = patched.stray if patched else ()
-        known = [*before, *tip]
+        columns: dict[str, verdict.Column] = {}
+        for step in self._steps:
+            columns[step.label] = self._column(step, columns, built=step.label in kernels)
+        label = self._steps[-1].label
+        shown = self._shown_by_base()
+        tested = {result.test for result in columns[label].results}
+        last = kernels.get(label)
+        patched = self._executions.get(label)
+        known = [one for column in columns.values() for one in column.results]
         return Run(
             directory=self._record.path,
             series=self._cell.stack.name,
@@ -267,27 +311,59 @@ class CellRun:
             guest="+".join(self._boots.used) if self._boots else "",
             accel=self._boots.accel if self._boots else "",
             stages=tuple(self._stages.done),
-            rows=table,
+            rows=verdict.table(list(columns.values()), shown),
             splats=tuple(splat for one in known for splat in one.splats),
-            stray=verdict.marked(last_stray, shown),
+            stray=verdict.marked(patched.stray if patched else (), shown),
             warnings=_of_series(last, self._cell.stack) if last else (),
             unfinished=tuple(t.name for t in self._planned if t.name not in tested),
         )
 
-    def _shown_by_base(self, labels: Sequence[str]) -> frozenset[verdict.Fingerprint]:
+    def _column(
+        self, step: Step, earlier: Mapping[str, verdict.Column], *, built: bool
+    ) -> verdict.Column:
+        """What one step came to."""
+        source = self._sources.get(step.label, "")
+        execution = self._executions.get(step.label)
+        results = execution.results if execution else []
+        if source:
+            results = list(verdict.inherited(earlier[source].results, step.label))
+        return verdict.Column(
+            label=step.label,
+            patch=step.patch,
+            results=(*self._own.get(step.label, ()), *results),
+            inherited=source,
+            built=built,
+        )
+
+    def _shown_by_base(self) -> frozenset[verdict.Fingerprint]:
         base = self._executions.get("base")
-        if base is None or len(labels) == 1:
+        if base is None or len(self._steps) == 1:
             return frozenset()
         return verdict.fingerprints(base.results, base.stray)
 
 
 def _steps(cell: Cell) -> tuple[Step, ...]:
-    """The kernels to look at, base before tip, so that the build goes forward."""
+    """The kernels to look at, each ahead of the one before, so that the build goes forward."""
+    patches = cell.stack.patches
     base = Step(label="base", stack=replace(cell.stack, name="base", patches=()))
-    if not cell.stack.patches:
+    if not patches:
         return (base,)
-    tip = Step(label="tip", stack=cell.stack)
-    return (base, tip) if cell.with_base else (tip,)
+    tip = Step(label="tip", stack=cell.stack, patch=_stem(patches[-1]))
+    if not cell.each_patch:
+        return (base, tip) if cell.with_base else (tip,)
+    between = [
+        Step(
+            label=f"{number:04}",
+            stack=replace(cell.stack, patches=patches[:number]),
+            patch=_stem(patches[number - 1]),
+        )
+        for number in range(1, len(patches))
+    ]
+    return (base, *between, tip)
+
+
+def _stem(patch: Patch) -> str:
+    return Path(patch.name).name.removesuffix(".patch")
 
 
 def _of_series(kernel: Kernel, stack: Series) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from harness.model import (
     Series,
     Splat,
     Stage,
+    Step,
     Subtest,
     Test,
     splat_of,
@@ -93,9 +94,18 @@ class Record:
             names.append(f"{name} -p{patch.strip}\n")
         (directory / "series").write_text("".join(names))
 
-    def plan(self, kernels: list[str], tests: tuple[Test, ...]) -> None:
+    def plan(self, steps: Sequence[Step], tests: Sequence[Test]) -> None:
         """Everything that is going to run, before anything does."""
-        self._write("plan", kernels=kernels, tests=[test.name for test in tests])
+        self._write(
+            "plan",
+            kernels=[step.label for step in steps],
+            patches=[step.patch for step in steps],
+            tests=[test.name for test in tests],
+        )
+
+    def inherit(self, label: str, source: str) -> None:
+        """A step has the results of an earlier one, as its kernel is the same program."""
+        self._write("inherit", kernel=label, source=source)
 
     def stage(self, stage: Stage) -> None:
         """A stage that ended well."""
@@ -152,6 +162,9 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
             entry["verdict"] = row.verdict
         if row.total > 1:
             entry |= {"runs": row.total, "good": row.good}
+        if row.marks:
+            entry["patches"] = {mark.patch: mark.outcome for mark in row.marks if mark.patch}
+            entry["first_bad"] = row.first_bad or None
         results.append(entry)
     return {
         "schema": SCHEMA,
@@ -167,8 +180,15 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
         "splats": [asdict(splat) for splat in (*run.splats, *run.stray)],
         "warnings": list(run.warnings),
         "unfinished": list(run.unfinished),
+        **({"inherited": _inherited(run)} if any(row.marks for row in run.rows) else {}),
         **({"error": error} if error else {}),
     }
+
+
+def _inherited(run: Run) -> dict[str, str]:
+    """Patches whose kernel is the same program as an earlier step's: the label of that step."""
+    marks = [mark for row in run.rows for mark in row.marks]
+    return {mark.patch: mark.inherited for mark in marks if mark.inherited}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +235,8 @@ def load(directory: Path) -> Recorded:
         for event in events.get("result", ())
     ]
     label = plan["kernels"][-1]
-    tip = [one for one in results if one.kernel == label]
+    columns = _columns(plan, events, results)
+    tip = columns[-1].results
     known = cache.read_json(directory / "run.json") or {}
     before = [one for one in results if one.kernel == "base" != label]
     stray = {e["kernel"]: [splat_of(one) for one in e["splats"]] for e in events.get("stray", ())}
@@ -230,7 +251,7 @@ def load(directory: Path) -> Recorded:
         stages=tuple(
             Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
         ),
-        rows=verdict.rows([verdict.mark(one, shown) for one in tip], before),
+        rows=verdict.table(columns, shown),
         splats=tuple(splat for one in results for splat in one.splats),
         stray=verdict.marked(stray.get(label, ()), shown),
         warnings=tuple(known.get("warnings", ())),
@@ -243,6 +264,28 @@ def load(directory: Path) -> Recorded:
         started=cell["time"],
         exit=finish.get("exit"),
     )
+
+
+def _columns(
+    plan: dict[str, Any], events: dict[str, list[dict[str, Any]]], results: Sequence[Result]
+) -> list[verdict.Column]:
+    """What each step of the plan came to."""
+    built = {event["label"] for event in events.get("kernel", ())}
+    source = {event["kernel"]: event["source"] for event in events.get("inherit", ())}
+    found: dict[str, verdict.Column] = {}
+    for label, patch in zip(
+        plan["kernels"], plan.get("patches", [""] * len(plan["kernels"])), strict=True
+    ):
+        own = tuple(one for one in results if one.kernel == label)
+        like = found[source[label]].results if label in source else ()
+        found[label] = verdict.Column(
+            label=label,
+            patch=patch,
+            results=(*own, *verdict.inherited(like, label)),
+            inherited=source.get(label, ""),
+            built=label in built,
+        )
+    return list(found.values())
 
 
 def _of(event: dict[str, Any]) -> tuple[Any, ...]:

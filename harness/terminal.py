@@ -8,7 +8,7 @@ import time
 from typing import TextIO
 
 from harness.model import Result, Stage, Test
-from harness.report.text import outcome_colour, paint
+from harness.report.paint import outcome_colour, paint
 
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.1

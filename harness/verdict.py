@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What two results of one test, base and patched, say together. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from harness.errors import ExitCode
-from harness.model import Outcome, Result, Row, Run, Splat, Verdict
+from harness.model import Mark, Outcome, Result, Row, Run, Splat, Verdict
 
 Fingerprint = tuple[str, ...]
+
+BUILD, BOOT = OWN_TESTS = ("build", "boot")
+"""Tests of no suite: that a kernel of the series compiles without a new warning, and that it boots.
+They are in a report where they fail."""
 
 _GOOD = {Outcome.PASS, Outcome.XFAIL}
 
@@ -48,6 +52,82 @@ def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
             )
         )
     return tuple(made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A step and its results; without `built` its kernel did not compile. `inherited` is as in
+    Mark."""
+
+    label: str
+    patch: str
+    results: tuple[Result, ...] = ()
+    inherited: str = ""
+    built: bool = True
+
+
+def inherited(results: Iterable[Result], label: str) -> tuple[Result, ...]:
+    """The results of a step whose kernel is the same program as that of `label`'s step. What the
+    base was expected to fail with is a failure there."""
+    raw = {Outcome.XFAIL: Outcome.FAIL, Outcome.XPASS: Outcome.PASS}
+    return tuple(
+        replace(one, kernel=label, outcome=raw.get(one.outcome, one.outcome))
+        for one in results
+        if one.test not in OWN_TESTS
+    )
+
+
+def table(columns: Sequence[Column], shown: frozenset[Fingerprint]) -> tuple[Row, ...]:
+    """The rows of a report. The last column is what it is about, the first one the base where
+    there are several; `shown` are the splats that the base shows."""
+    columns = _with_own_tests(columns)
+    tip, before = columns[-1], columns[0].results if len(columns) > 1 else ()
+    made = rows([mark(one, shown) for one in tip.results], before)
+    return tuple(_across(row, columns) for row in made) if len(columns) > 2 else made
+
+
+def _with_own_tests(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Columns that all say something of building and booting, where one has failed in it."""
+    failed = {one.test for column in columns for one in column.results if one.outcome.bad}
+    made = []
+    for column in columns:
+        has = {one.test for one in column.results}
+        new = [test for test in OWN_TESTS if test in failed - has]
+        new = [test for test in new if test == BUILD or column.built]
+        own = tuple(Result(test=test, outcome=Outcome.PASS, kernel=column.label) for test in new)
+        made.append(replace(column, results=own + column.results))
+    return tuple(made)
+
+
+def _across(row: Row, columns: Sequence[Column]) -> Row:
+    """A row with what its test did on the kernel of each step."""
+    marks = []
+    for column in columns:
+        mine = [one for one in column.results if one.test == row.result.test]
+        one = _telling(mine) if mine else None
+        marks.append(
+            Mark(
+                label=column.label,
+                patch=column.patch,
+                outcome=one.outcome if one else None,
+                detail=one.detail if one else "",
+                inherited="" if row.result.test in OWN_TESTS else column.inherited,
+            )
+        )
+    return replace(row, marks=tuple(marks), first_bad=_first_bad(marks))
+
+
+def _first_bad(marks: Sequence[Mark]) -> str:
+    """The patch at which a test turned bad; empty where none did."""
+    before: Outcome | None = None
+    for mark in marks:
+        if mark.outcome is None:
+            continue
+        failed = before is not None and (before.bad or before is Outcome.XFAIL)
+        if mark.outcome.bad and mark.patch and not failed:
+            return mark.patch
+        before = mark.outcome
+    return ""
 
 
 def fingerprints(base: Iterable[Result], stray: Iterable[Splat] = ()) -> frozenset[Fingerprint]:
@@ -108,7 +188,8 @@ def exit_code(run: Run, *, new_only: bool = False) -> ExitCode:
     bad = [
         row
         for row in table
-        if row.result.outcome.bad and not (new_only and row.verdict is Verdict.PRE_EXISTING)
+        if row.first_bad
+        or (row.result.outcome.bad and not (new_only and row.verdict is Verdict.PRE_EXISTING))
     ]
     if (
         bad

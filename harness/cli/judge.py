@@ -12,7 +12,7 @@ from typing import IO, Any
 from harness.cli import parser, screen
 from harness.errors import ExitCode, UsageError
 from harness.model import SCHEMA, Splat
-from harness.report import text
+from harness.report.paint import paint
 
 _CHUNK = 1 << 20
 _LINE_MAX = 64 << 10
@@ -82,7 +82,7 @@ def _show(splat: Splat, test: str | None, *, as_json: bool) -> None:
         }
         print(json.dumps(about), flush=True)
         return
-    kind = text.paint(f"{splat.kind}:", "31;1", colour=screen.colour(sys.stdout))
+    kind = paint(f"{splat.kind}:", "31;1", colour=screen.colour(sys.stdout))
     place = f"lines {splat.line_from}-{splat.line_to}"
     notes = [] if test is None else [f"during {test}"]
     notes += [] if splat.complete else ["cut short"]

@@ -12,7 +12,7 @@ from harness import cache
 from harness.cli import parser, screen
 from harness.errors import ExitCode
 from harness.model import SCHEMA
-from harness.report import text
+from harness.report.paint import paint
 
 
 def add(commands: Any) -> None:
@@ -78,9 +78,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
         return code
     colours = {"ok": "32", "missing": "31", "optional": "33"}
     for check in checks:
-        state = text.paint(
-            f"{check.state:<8}", colours[check.state], colour=screen.colour(sys.stdout)
-        )
+        state = paint(f"{check.state:<8}", colours[check.state], colour=screen.colour(sys.stdout))
         print(f"{state}  {check.name:<19} {check.note}")
         if check.mend:
             print(f"{'':<10}{'':<19} -> {check.mend}")

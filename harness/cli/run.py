@@ -72,6 +72,9 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(
+        "--each-patch", action="store_true", help="run the base and the kernel of each patch"
+    )
+    group.add_argument(
         "--new-only", action="store_true", help="with --base: exit 1 only for what is new"
     )
     group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
@@ -91,10 +94,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _rerun(arguments: argparse.Namespace) -> int:
     """The command line of an earlier run, with what is new in this one, for its bad tests."""
-    from harness import record
+    from harness import record, verdict
 
     before = record.load(record.find(arguments.rerun_failed))
-    bad = [row.result.test for row in before.run.rows if row.result.outcome.bad]
+    bad = [row.result.test for row in before.run.rows if row.result.outcome.bad or row.first_bad]
+    bad = [test for test in bad if test not in verdict.OWN_TESTS]
     bad += before.run.unfinished
     if not bad:
         raise UsageError(f"nothing failed in {before.run.directory.name}")

@@ -13,6 +13,7 @@ from harness.model.guest import (
 )
 from harness.model.run import (
     Cell,
+    Mark,
     Outcome,
     Result,
     Rounds,
@@ -44,6 +45,7 @@ __all__ = [
     "Kconfig",
     "Kernel",
     "Loss",
+    "Mark",
     "Mount",
     "Outcome",
     "Patch",

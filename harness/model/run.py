@@ -106,6 +106,11 @@ class Step:
     stack: Series
     patch: str = ""
 
+    @property
+    def between(self) -> bool:
+        """Neither end of the series: a kernel that a bisection may come to, and no more."""
+        return self.label not in ("base", "tip")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
@@ -128,8 +133,8 @@ class Cell:
     `timeout_s` is for each test, as it is, in place of what its suite says; `env` is what each test
     finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
     run) in place of what suites say of it, `parallel` how many guests may run at once, None for as
-    many as there are processors for; `with_base` also runs the unpatched base. `accel` is kvm, tcg
-    or None to find out.
+    many as there are processors for; `with_base` also runs the unpatched base, `each_patch` a
+    kernel for each patch as well. `accel` is kvm, tcg or None to find out.
     """
 
     stack: Series
@@ -153,7 +158,21 @@ class Cell:
     guest_kind: str = "auto"
     isolation: str | None = None
     parallel: int | None = None
+    each_patch: bool = False
     rounds: Rounds = Rounds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a test did on the kernel of one step, None where it did not run; `detail` as in Result.
+    `inherited` is the label of an earlier step whose kernel is the same program, and which ran in
+    its place."""
+
+    label: str
+    patch: str
+    outcome: Outcome | None
+    detail: str = ""
+    inherited: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +180,8 @@ class Row:
     """One test of a report: on the kernel with the series, and on the base when that ran too.
 
     Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
+    `marks` are those of all steps, where each patch had its kernel, and `first_bad` is the patch
+    at which the test turned bad.
     """
 
     result: Result
@@ -168,6 +189,8 @@ class Row:
     verdict: Verdict | None = None
     good: int = 1
     total: int = 1
+    marks: tuple[Mark, ...] = ()
+    first_bad: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,9 @@ from typing import Any
 from harness import cache
 from harness.errors import HarnessError
 from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
+from harness.report import patches
+from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
-_COLOURS = {
-    Outcome.PASS: "32",
-    Outcome.XFAIL: "32",
-    Outcome.SKIP: "33",
-    Outcome.ERROR: "35",
-}
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
 _DETAIL_MAX = 3000
 _WIDTH = 100
@@ -36,16 +32,6 @@ _WRAP: dict[str, Any] = {
 }
 
 
-def paint(text: str, code: str, *, colour: bool) -> str:
-    """`text` in an ANSI colour where colours are wanted."""
-    return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
-
-
-def outcome_colour(outcome: Outcome) -> str:
-    """The ANSI code for an outcome."""
-    return _COLOURS.get(outcome, "31")
-
-
 def render(run: Run, *, colour: bool = False, width: int = _WIDTH) -> str:
     """The whole report, ending with a new line."""
     return "\n".join(_lines(run, colour=colour, width=width)) + "\n"
@@ -54,7 +40,8 @@ def render(run: Run, *, colour: bool = False, width: int = _WIDTH) -> str:
 def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     if run.rows:
         yield ""
-        yield from _table(run, colour=colour, width=width)
+        made = patches.table if any(row.marks for row in run.rows) else _table
+        yield from made(run.rows, run.series, colour=colour, width=width)
     for row in run.rows:
         for splat in row.result.splats:
             yield from _splat(splat, f"during {row.result.test}", colour=colour, width=width)
@@ -64,7 +51,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     if run.warnings:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
-        yield from (_fit(f"  {warning}", width) for warning in run.warnings[:10])
+        yield from (fit(f"  {warning}", width) for warning in run.warnings[:10])
     if run.unfinished and run.rows:
         yield ""
         count = len(run.unfinished)
@@ -75,22 +62,22 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     yield f"record: {short(run.directory)}"
 
 
-def _table(run: Run, *, colour: bool, width: int) -> Iterator[str]:
-    with_base = any(row.base is not None for row in run.rows)
+def _table(rows: Sequence[Row], series: str, *, colour: bool, width: int) -> Iterator[str]:
+    with_base = any(row.base is not None for row in rows)
     # Beside the name: two outcomes, a time, a verdict; 28 columns of a name tell enough.
     room = max(28, width - (20 if with_base else 10) - 21)
-    name = min(room, max(4, *(len(row.result.test) for row in run.rows)))
+    name = min(room, max(4, *(len(row.result.test) for row in rows)))
     head = f"{'test':<{name}}"
     head += f"  {'base':<8}" if with_base else ""
-    head += f"  {run.series if with_base else 'outcome':<8}  {'time':>7}"
+    head += f"  {series if with_base else 'outcome':<8}  {'time':>7}"
     yield head.rstrip() + ("  verdict" if with_base else "")
-    for row in run.rows:
+    for row in rows:
         yield _row(row, name, with_base=with_base, colour=colour)
         yield from _why(row, width=width)
 
 
 def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
-    line = f"{_squeeze(row.result.test, name):<{name}}"
+    line = f"{squeeze(row.result.test, name):<{name}}"
     if with_base:
         outcome = row.base.outcome if row.base else None
         text = f"{outcome or '-':<8}"
@@ -109,28 +96,9 @@ def _why(row: Row, *, width: int) -> Iterator[str]:
     """Two lines at most for whatever is no pass."""
     base = row.base
     if base is not None and base.outcome is not Outcome.PASS and base.detail:
-        yield from _wrapped(f"base: {base.detail}", width)
+        yield from wrapped(f"base: {base.detail}", width)
     if row.result.outcome is not Outcome.PASS and row.result.detail:
-        yield from _wrapped(row.result.detail, width)
-
-
-def _fit(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 3] + "..."
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    indents: dict[str, Any] = {"initial_indent": " " * 4, "subsequent_indent": " " * 6}
-    return textwrap.wrap(
-        text, width, **indents, max_lines=2, placeholder="...", break_on_hyphens=False
-    )
-
-
-def _squeeze(name: str, width: int) -> str:
-    """A name with its middle left out where it is too long: both ends tell it from others."""
-    if len(name) <= width:
-        return name
-    tail = width // 2 - 1
-    return f"{name[: width - tail - 2]}..{name[-tail:]}"
+        yield from wrapped(row.result.detail, width)
 
 
 def short(path: Path) -> str:
@@ -141,10 +109,10 @@ def short(path: Path) -> str:
 
 def _splat(splat: Splat, when: str, *, colour: bool, width: int) -> Iterator[str]:
     yield ""
-    yield paint(_fit(f"{splat.kind}: {splat.title}", width), "31;1", colour=colour)
+    yield paint(fit(f"{splat.kind}: {splat.title}", width), "31;1", colour=colour)
     yield f"  {when}{' (on the base too)' * splat.on_base}"
-    yield from (_fit(f"  {line}", width) for line in trace_lines(splat))
-    yield from (_fit(f"  {line}", width) for line in splat.text[:25])
+    yield from (fit(f"  {line}", width) for line in trace_lines(splat))
+    yield from (fit(f"  {line}", width) for line in splat.text[:25])
     if len(splat.text) > 25:
         yield f"  [{len(splat.text) - 25} more lines in the console log]"
 
@@ -238,7 +206,7 @@ def render_error(
     directory `record`, which was shown before, is named from there."""
     first, *rest = textwrap.wrap(f"harness: {error.message}", width, **_WRAP) or [""]
     lines = [paint("harness:", "31;1", colour=colour) + first.removeprefix("harness:"), *rest]
-    lines += [_fit(f"  {line}", width) for line in error.lines]
+    lines += [fit(f"  {line}", width) for line in error.lines]
     if error.hint:
         lines += textwrap.wrap(f"hint: {error.hint}", width, **_WRAP)
     if error.log is not None:

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ olddefconfig:
 \t@sed -i /CONFIG_DROPPED/d $(O)/.config
 bzImage:
 \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config
-\t@echo '  CC      fs/aio.o'
-\t@cd $(O) && $(CC) -Wall -c ../../tree/fs/aio.c -o aio.o
+\t@[ $(O)/aio.o -nt fs/aio.c ] || { echo '  CC      fs/aio.o'; \\
+\t\tcd $(O) && $(CC) -Wall -c ../../tree/fs/aio.c -o aio.o; }
 \t@[ ! -e $(O)/kill ] || { echo half >$(O)/arch/x86/boot/bzImage; kill -9 $$PPID; }
 \t@[ -e $(O)/arch/x86/boot/bzImage ] || echo whole >$(O)/arch/x86/boot/bzImage
 \t@touch $(O)/vmlinux
@@ -120,6 +121,26 @@ def test_the_first_error_names_the_patch_that_touches_the_file(tmp_path: Path) -
 def test_warnings_in_the_files_of_the_series_are_kept(tmp_path: Path) -> None:
     (warning,) = build(tmp_path, "static int unused;").warnings
     assert warning.startswith("fs/aio.c:2:") and "unused" in warning
+
+
+def test_warnings_of_what_is_not_compiled_again_are_kept(tmp_path: Path) -> None:
+    first = build(tmp_path, "static int unused;")
+    (tmp_path / "linux/notes").write_text("nothing to compile\n")
+    fakes.git(tmp_path / "linux", "add", "notes")
+    fakes.git(tmp_path / "linux", "commit", "-q", "-m", "notes")
+    again = build(tmp_path, "static int unused;")
+    assert "CC" not in (tmp_path / "build.log").read_text()
+    assert again.tree != first.tree and again.warnings == first.warnings
+    assert build(tmp_path, "int used;").warnings == ()
+
+
+def test_a_warning_is_known_by_its_words(tmp_path: Path) -> None:
+    first = build(tmp_path, "static int unused;")
+    words = first.warnings[0].replace("fs/aio.c:2:", "fs/aio.c:222:")
+    new = "fs/aio.c:3:1: warning: another one"
+    moved = replace(first, warnings=(words, new, new.replace("aio.c", "pipe.c")))
+    assert kernel.added_warnings(first, moved) == moved.warnings[1:]
+    assert kernel.added_warnings(moved, first) == ()
 
 
 def test_a_symbol_that_does_not_survive_is_named(tmp_path: Path) -> None:

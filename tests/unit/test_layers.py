@@ -44,6 +44,8 @@ LAYERS = (
     ("guest.snapshot",),
     ("record", "check", "doctor", "plan", "watch", "intake"),
     ("saved", "stages"),
+    ("report.paint",),
+    ("report.patches",),
     ("boots", "report", "report.text", "report.table"),
     ("execution",),
     ("builds",),

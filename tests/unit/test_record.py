@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.model import (
     Cell,
     Frame,
+    Kernel,
     Outcome,
     Patch,
     Position,
@@ -23,10 +24,14 @@ from harness.model import (
     Series,
     Splat,
     Stage,
+    Step,
     Verdict,
 )
 from harness.model import Test as PlannedTest
 from harness.record import Record, document, find, load
+
+BASE = Step(label="base", stack=Series(name="base"))
+TIP = Step(label="tip", stack=Series(name="a+b"))
 
 
 def open_record(parent: Path) -> Record:
@@ -45,7 +50,7 @@ def test_splats_of_no_test_are_recorded(tmp_path: Path) -> None:
     first = Splat(kind="warning", title="WARNING in f", fingerprint=("f",), boot=1, phase="boot")
     other = replace(first, fingerprint=("g",), boot=2, phase="teardown")
     with open_record(tmp_path) as record:
-        record.plan(["base", "tip"], ())
+        record.plan([BASE, TIP], ())
         record.stray("base", [first])
         record.stray("tip", [first])
         record.stray("tip", [first, other])
@@ -118,9 +123,7 @@ def test_the_document_has_the_names_of_the_contract(tmp_path: Path) -> None:
 def write_run(parent: Path, *, finished: bool) -> Path:
     with open_record(parent) as record:
         record.cell(Cell(stack=Series(name="a+b"), tree="6.12"), ["run", "--series", "a,b"])
-        record.plan(
-            ["base", "tip"], tuple(PlannedTest(name=n, argv=("x",)) for n in ("s/t", "s/u"))
-        )
+        record.plan([BASE, TIP], tuple(PlannedTest(name=n, argv=("x",)) for n in ("s/t", "s/u")))
         splat = Splat(kind="warning", title="WARNING in f", fingerprint=("w", "f"), text=("x",))
         for kernel, outcome in (("base", Outcome.PASS), ("tip", Outcome.FAIL)):
             record.start("s/t", kernel=kernel, boot=1)
@@ -180,7 +183,7 @@ def test_what_was_found_out_of_a_splat_later_is_read_back(tmp_path: Path) -> Non
         Result(test="s/t", outcome=Outcome.FAIL, round=number, splats=(splat,)) for number in (1, 2)
     ]
     with open_record(tmp_path) as record:
-        record.plan(["tip"], (PlannedTest(name="s/t", argv=("x",)),))
+        record.plan([TIP], (PlannedTest(name="s/t", argv=("x",)),))
         for one in rounds:
             record.result(one)
         known = replace(splat, frames=(frame,), undecoded="why")
@@ -194,3 +197,22 @@ def test_a_splat_of_base_and_series_is_marked_when_it_is_read_back(tmp_path: Pat
     row = load(write_run(tmp_path, finished=True)).run.rows[0]
     assert row.result.splats[0].on_base
     assert row.base is not None and not row.base.splats[0].on_base
+
+
+def test_the_steps_of_a_series_come_back(tmp_path: Path) -> None:
+    first = Step(label="0001", stack=Series(name="a+b"), patch="0001-x")
+    tip = replace(TIP, patch="0002-y")
+    kernel = Kernel(key="k", release="6", tree="t", dir=tmp_path, cached=True)
+    with open_record(tmp_path) as record:
+        record.plan([BASE, first, tip], (PlannedTest(name="s/t", argv=("x",)),))
+        for step in (BASE, first, tip):
+            record.kernel(step.label, kernel)
+        for label, outcome in (("base", Outcome.PASS), ("0001", Outcome.FAIL)):
+            record.result(Result(test="s/t", outcome=outcome, kernel=label))
+        record.inherit("tip", "0001")
+    run = load(record.path).run
+    assert [mark.outcome for mark in run.rows[0].marks] == ["pass", "fail", "fail"]
+    made = document(run, 1)
+    assert made["results"][0]["patches"] == {"0001-x": "fail", "0002-y": "fail"}
+    assert made["results"][0]["first_bad"] == "0001-x"
+    assert made["inherited"] == {"0002-y": "0001"}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,3 +107,69 @@ def test_a_splat_that_the_base_shows_too_is_marked_in_whatever_test_it_came() ->
 def test_what_the_base_shows_outside_of_the_tests_is_no_failure_of_the_series() -> None:
     splat = Splat(kind="warning", title="WARNING in f", on_base=True)
     assert verdict.exit_code(run(row(PASS), stray=(splat,))) is ExitCode.OK
+
+
+def column(label: str, *outcomes: Outcome, **more: Any) -> verdict.Column:
+    """Results of tests a, b, c on a step; its patch is named after it."""
+    results = tuple(
+        Result(test=name, outcome=one, kernel=label, detail=f"why on {label}")
+        for name, one in zip("abc", outcomes, strict=False)
+    )
+    patch = "" if label == "base" else f"{label}-patch"
+    return verdict.Column(label=label, patch=patch, results=results, **more)
+
+
+def test_the_first_bad_patch_of_each_test() -> None:
+    columns = [
+        column("base", PASS, FAIL, XFAIL),
+        column("0001", PASS, FAIL, FAIL),
+        column("0002", FAIL, PASS, PASS),
+        column("0003", FAIL, FAIL, PASS),
+        column("tip", PASS, FAIL, PASS),
+    ]
+    table = verdict.table(columns, frozenset())
+    assert [row.first_bad for row in table] == ["0002-patch", "0003-patch", ""]
+    assert [mark.outcome for mark in table[0].marks] == [PASS, PASS, FAIL, FAIL, PASS]
+    assert table[0].marks[2].detail == "why on 0002"
+    assert verdict.exit_code(run(table[0])) is ExitCode.FAILED, "though it passes in the end"
+    assert verdict.exit_code(run(table[2])) is ExitCode.OK
+
+
+def test_a_step_that_does_not_build_is_passed_over() -> None:
+    broken = Result(test=verdict.BUILD, outcome=FAIL, kernel="0001")
+    columns = [
+        column("base", PASS),
+        verdict.Column(label="0001", patch="0001-patch", results=(broken,), built=False),
+        column("tip", FAIL),
+    ]
+    build, test = verdict.table(columns, frozenset())
+    assert (build.result.test, build.first_bad) == (verdict.BUILD, "0001-patch")
+    assert [mark.outcome for mark in build.marks] == [PASS, FAIL, PASS]
+    assert [mark.outcome for mark in test.marks] == [PASS, None, FAIL]
+    assert test.first_bad == "tip-patch"
+
+
+def test_a_step_that_does_not_boot_has_no_results() -> None:
+    dead = Result(test=verdict.BOOT, outcome=FAIL, kernel="0001")
+    columns = [
+        column("base", PASS),
+        verdict.Column(label="0001", patch="0001-patch", results=(dead,)),
+        column("tip", PASS),
+    ]
+    boot, test = verdict.table(columns, frozenset())
+    assert (boot.first_bad, test.first_bad) == ("0001-patch", "")
+    assert verdict.exit_code(run(boot, test)) is ExitCode.FAILED
+
+
+def test_results_of_the_same_program_are_inherited_without_expectations() -> None:
+    warned = Result(test=verdict.BUILD, outcome=FAIL, kernel="base")
+    base = (*column("base", PASS, XFAIL, XPASS).results, warned)
+    got = verdict.inherited(base, "tip")
+    assert [(one.test, one.outcome, one.kernel) for one in got] == [
+        ("a", PASS, "tip"),
+        ("b", FAIL, "tip"),
+        ("c", PASS, "tip"),
+    ]
+    columns = [column("base", PASS), column("0001", PASS, inherited="base"), column("tip", PASS)]
+    (row,) = verdict.table(columns, frozenset())
+    assert [mark.inherited for mark in row.marks] == ["", "base", ""]
