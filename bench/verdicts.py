@@ -14,7 +14,8 @@ import random
 from collections.abc import Callable
 
 from harness import stats
-from harness.stats import Decision, Tally
+from harness.model import Tally
+from harness.stats import Decision
 
 SETTINGS = ((0.0, 0.0), (0.0, 1.0), (0.2, 0.2), (0.05, 0.3), (0.5, 1.0))
 MORE: tuple[tuple[float, float], ...] = (

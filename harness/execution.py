@@ -21,6 +21,7 @@ from harness.model import (
     Mount,
     Outcome,
     Result,
+    Rounds,
     Splat,
     Test,
 )
@@ -106,8 +107,18 @@ class Execution:
     def run(self, tests: Sequence[Test], look: Look | None = None) -> None:
         """Run them all. Raises StageError when no guest comes up."""
         self._order = {test.name: number for number, test in enumerate(tests)}
+        self._run(tests, self._cell.rounds, 1, look)
+
+    def run_again(self, tests: Sequence[Test]) -> None:
+        """Some of them once more, in a round of their own."""
+        last = max((one.round for one in self._results), default=0)
+        self._run(tests, Rounds(), last + 1)
+
+    def _run(
+        self, tests: Sequence[Test], rounds: Rounds, first: int, look: Look | None = None
+    ) -> None:
         groups = plan.groups(tests, self._fit)
-        queue = plan.Queue(groups, self._cell.rounds)
+        queue = plan.Queue(groups, rounds, first)
         self._count = count = 1 if look else self._guests_at_once(len(groups))
         if count == 1:
             self._work(queue, look)

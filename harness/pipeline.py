@@ -7,7 +7,19 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from harness import boots, kconfig, kernel, menuconfig, plan, proc, slot, toolchain, tree, verdict
+from harness import (
+    boots,
+    kconfig,
+    kernel,
+    menuconfig,
+    plan,
+    proc,
+    reruns,
+    slot,
+    toolchain,
+    tree,
+    verdict,
+)
 from harness.boots import Boots, Needs
 from harness.builds import Builds, Wanted
 from harness.errors import BuildError, KconfigError, StageError
@@ -27,6 +39,7 @@ from harness.model import (
     Result,
     Run,
     Series,
+    Settled,
     Step,
     Test,
 )
@@ -64,6 +77,7 @@ class CellRun:
         self._executions: dict[str, Execution] = {}
         self._own: dict[str, list[Result]] = {}
         self._sources: dict[str, str] = {}
+        self._settled: dict[str, Settled] = {}
         self._planned: tuple[Test, ...] = ()
         self._base: Base | None = None
         self._builds: Builds | None = None
@@ -95,6 +109,17 @@ class CellRun:
                 if not step.between:
                     raise
                 self._failed(verdict.BOOT, step, error.message)
+        self._settle(tests)
+
+    def _settle(self, tests: Sequence[Test]) -> None:
+        """Run again what failed, until it is known whether that is of the series."""
+        if not self._cell.reruns.most or "base" not in self._executions:
+            return
+        rows = self.snapshot().rows
+        doubtful = reruns.doubts(rows, tests, self._sources, self._executions)
+        judge = reruns.Judge(self._executions, self._record, self._stages)
+        with self._saved:
+            self._settled = judge.settle(doubtful, self._cell.reruns)
 
     def _inherits(self, step: Step) -> bool:
         """True, and its results are those of the step before it, where its kernel is the same
@@ -311,7 +336,7 @@ class CellRun:
             guest="+".join(self._boots.used) if self._boots else "",
             accel=self._boots.accel if self._boots else "",
             stages=tuple(self._stages.done),
-            rows=verdict.table(list(columns.values()), shown),
+            rows=verdict.table(list(columns.values()), shown, self._settled),
             splats=tuple(splat for one in known for splat in one.splats),
             stray=verdict.marked(patched.stray if patched else (), shown),
             warnings=_of_series(last, self._cell.stack) if last else (),

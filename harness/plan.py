@@ -60,25 +60,27 @@ def groups(
 
 
 class Queue:
-    """The groups still to run on one kernel, round by round; for workers in any thread."""
+    """The groups still to run on one kernel, round by round, the first one of number `first`; for
+    workers in any thread."""
 
-    def __init__(self, groups: Sequence[tuple[Test, ...]], rounds: Rounds) -> None:
+    def __init__(self, groups: Sequence[tuple[Test, ...]], rounds: Rounds, first: int = 1) -> None:
         self._groups = groups
         self._rounds = rounds
+        self._first = first
         self._lock = threading.Lock()
         self._at = 0
         self._bad = False
         self.over = False
 
     def take(self) -> tuple[tuple[Test, ...], int] | None:
-        """The group that is first in line and its round, from 1; None at the end."""
+        """The group that is first in line and its round; None at the end."""
         with self._lock:
             done, at = divmod(self._at, len(self._groups))
             last = self._rounds.count and done >= self._rounds.count
             if self.over or last or (self._bad and self._rounds.until_fail and at == 0):
                 return None
             self._at += 1
-            return self._groups[at], done + 1
+            return self._groups[at], done + self._first
 
     def done(self, result: Result) -> None:
         """A test of a group that was taken has its result; `over` once no other is to begin."""

@@ -28,11 +28,14 @@ from harness.model import (
     Result,
     Run,
     Series,
+    Settled,
     Splat,
     Stage,
     Step,
     Subtest,
+    Tally,
     Test,
+    Verdict,
     splat_of,
 )
 
@@ -133,6 +136,10 @@ class Record:
         """All splats so far that no test of a kernel has; the last such line counts."""
         self._write("stray", kernel=label, splats=[asdict(splat) for splat in splats])
 
+    def settled(self, one: Settled) -> None:
+        """What reruns of a test have shown."""
+        self._write("settled", **asdict(one))
+
     def finish(self, document: dict[str, Any]) -> None:
         """run.json: the whole run as one document."""
         cache.write_json(self.path / "run.json", document)
@@ -162,6 +169,8 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
             entry["verdict"] = row.verdict
         if row.total > 1:
             entry |= {"runs": row.total, "good": row.good}
+        if row.settled is not None:
+            entry["reruns"] = asdict(row.settled)
         if row.marks:
             entry["patches"] = {mark.patch: mark.outcome for mark in row.marks if mark.patch}
             entry["first_bad"] = row.first_bad or None
@@ -251,7 +260,7 @@ def load(directory: Path) -> Recorded:
         stages=tuple(
             Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
         ),
-        rows=verdict.table(columns, shown),
+        rows=verdict.table(columns, shown, _settled(events)),
         splats=tuple(splat for one in results for splat in one.splats),
         stray=verdict.marked(stray.get(label, ()), shown),
         warnings=tuple(known.get("warnings", ())),
@@ -264,6 +273,20 @@ def load(directory: Path) -> Recorded:
         started=cell["time"],
         exit=finish.get("exit"),
     )
+
+
+def _settled(events: dict[str, list[dict[str, Any]]]) -> dict[str, Settled]:
+    found = {}
+    for event in events.get("settled", ()):
+        found[event["test"]] = Settled(
+            test=event["test"],
+            step=event["step"],
+            verdict=Verdict(event["verdict"]),
+            probability=event["probability"],
+            base=Tally(**event["base"]),
+            patched=Tally(**event["patched"]),
+        )
+    return found
 
 
 def _columns(

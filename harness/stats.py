@@ -16,8 +16,9 @@ measures them.
 
 import functools
 import math
-from dataclasses import dataclass
 from enum import Enum
+
+from harness.model import Tally
 
 OTHER_RUNS = 2
 """Runs of the other kernel for one of the suspect: what tells a new failure from an old and rare
@@ -41,23 +42,6 @@ class Decision(Enum):
 
     DIFFERENT = "different"
     SAME = "same"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """How often a test failed on a kernel, of how many runs."""
-
-    failed: int = 0
-    runs: int = 0
-
-    def plus(self, failed: bool) -> "Tally":
-        """With one run more."""
-        return Tally(failed=self.failed + failed, runs=self.runs + 1)
-
-    @property
-    def rate(self) -> float:
-        """The share of runs that failed, 0 without any."""
-        return self.failed / self.runs if self.runs else 0.0
 
 
 def decide(suspect: Tally, other: Tally, *, left: int) -> Decision | None:

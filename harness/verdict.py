@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What two results of one test, base and patched, say together. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from harness.errors import ExitCode
-from harness.model import Mark, Outcome, Result, Row, Run, Splat, Verdict
+from harness.model import Mark, Outcome, Result, Row, Run, Settled, Splat, Tally, Verdict
 
 Fingerprint = tuple[str, ...]
 
@@ -14,6 +15,7 @@ BUILD, BOOT = OWN_TESTS = ("build", "boot")
 They are in a report where they fail."""
 
 _GOOD = {Outcome.PASS, Outcome.XFAIL}
+_OLD = {Verdict.PRE_EXISTING, Verdict.FLAKY}
 
 
 def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
@@ -34,7 +36,20 @@ def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
     return replace(result, detail=detail)
 
 
-def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
+def tally(results: Iterable[Result]) -> Tally:
+    """How often a test failed, expected or not, of the runs that say something of the kernel."""
+    found = Tally()
+    for one in results:
+        if one.outcome not in (Outcome.SKIP, Outcome.ERROR):
+            found = found.plus(one.outcome not in (Outcome.PASS, Outcome.XPASS))
+    return found
+
+
+def rows(
+    patched: Iterable[Result],
+    base: Iterable[Result],
+    settled: Mapping[str, Settled] = MappingProxyType({}),
+) -> tuple[Row, ...]:
     """The patched results, a row for each test in the order of its first one, each beside the
     base's of the same test."""
     before = _by_test(base)
@@ -42,13 +57,16 @@ def rows(patched: Iterable[Result], base: Iterable[Result]) -> tuple[Row, ...]:
     for test, results in _by_test(patched).items():
         result = _telling(results)
         old = _telling(before[test]) if test in before else None
+        known = settled.get(test)
+        first = None if old is None else compare(old, result)
         made.append(
             Row(
                 result=result,
                 base=old,
-                verdict=None if old is None else compare(old, result),
+                verdict=known.verdict if known else first,
                 good=sum(not one.outcome.bad for one in results),
                 total=len(results),
+                settled=known,
             )
         )
     return tuple(made)
@@ -77,12 +95,16 @@ def inherited(results: Iterable[Result], label: str) -> tuple[Result, ...]:
     )
 
 
-def table(columns: Sequence[Column], shown: frozenset[Fingerprint]) -> tuple[Row, ...]:
+def table(
+    columns: Sequence[Column],
+    shown: frozenset[Fingerprint],
+    settled: Mapping[str, Settled] = MappingProxyType({}),
+) -> tuple[Row, ...]:
     """The rows of a report. The last column is what it is about, the first one the base where
-    there are several; `shown` are the splats that the base shows."""
+    there are several; `shown` are the splats that the base shows, `settled` what reruns say."""
     columns = _with_own_tests(columns)
     tip, before = columns[-1], columns[0].results if len(columns) > 1 else ()
-    made = rows([mark(one, shown) for one in tip.results], before)
+    made = rows([mark(one, shown) for one in tip.results], before, settled)
     return tuple(_across(row, columns) for row in made) if len(columns) > 2 else made
 
 
@@ -173,6 +195,14 @@ def compare(base: Result, patched: Result) -> Verdict | None:
     return None
 
 
+def alike(base: Sequence[Result], patched: Sequence[Result]) -> Verdict:
+    """Of a test that always fails on both: pre-existing where it failed on the base as it does with
+    the series, once at least."""
+    before = {_signature(one) for one in base}
+    same = any(_signature(one) in before for one in patched)
+    return Verdict.PRE_EXISTING if same else Verdict.CHANGED
+
+
 def _signature(result: Result) -> tuple[object, ...]:
     """How a test failed: by the kernel's words when there were any, else by which subtests."""
     if result.splats:
@@ -188,8 +218,7 @@ def exit_code(run: Run, *, new_only: bool = False) -> ExitCode:
     bad = [
         row
         for row in table
-        if row.first_bad
-        or (row.result.outcome.bad and not (new_only and row.verdict is Verdict.PRE_EXISTING))
+        if row.first_bad or (row.result.outcome.bad and not (new_only and row.verdict in _OLD))
     ]
     if (
         bad

@@ -9,7 +9,7 @@ from typing import Any
 from harness import project
 from harness.cli import parser
 from harness.errors import UsageError
-from harness.model import Cell, GuestSpec, Mount, Rounds, Series
+from harness.model import Cell, GuestSpec, Mount, Reruns, Rounds, Series
 
 _TIMEOUT_MAX_S = 7 * 86400.0
 
@@ -122,6 +122,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         isolation=getattr(arguments, "isolation", None),
         parallel=_parallel(arguments),
         rounds=_rounds(arguments),
+        reruns=_reruns(arguments),
     )
 
 
@@ -159,6 +160,13 @@ def _parallel(arguments: argparse.Namespace) -> int | None:
     if count is not None and count < 1:
         raise UsageError("--jobs wants a number above 0")
     return count
+
+
+def _reruns(arguments: argparse.Namespace) -> Reruns:
+    most, budget_s = getattr(arguments, "max_reruns", 0), getattr(arguments, "budget", 0.0)
+    if most < 0 or budget_s < 0:
+        raise UsageError("--max-reruns and --budget are 0 or more")
+    return Reruns(most=most, budget_s=budget_s)
 
 
 def _rounds(arguments: argparse.Namespace) -> Rounds:

@@ -77,6 +77,16 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--new-only", action="store_true", help="with --base: exit 1 only for what is new"
     )
+    group.add_argument(
+        "--max-reruns",
+        type=int,
+        default=40,
+        metavar="N",
+        help="with --base: rounds of reruns until a failure is new, flaky, ... (default: 40)",
+    )
+    group.add_argument(
+        "--budget", type=float, default=600.0, metavar="S", help="seconds for reruns (default: 600)"
+    )
     group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
     group.add_argument("--until-fail", action="store_true", help="repeat until a test fails")
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failure")

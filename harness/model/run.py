@@ -123,6 +123,45 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How often a test failed on a kernel, of how many runs."""
+
+    failed: int = 0
+    runs: int = 0
+
+    def plus(self, failed: bool) -> "Tally":
+        """With one run more."""
+        return Tally(failed=self.failed + failed, runs=self.runs + 1)
+
+    @property
+    def rate(self) -> float:
+        """The share of runs that failed, 0 without any."""
+        return self.failed / self.runs if self.runs else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reruns:
+    """How often a test that failed is run again to know what the failure is (`most` rounds), and
+    how many seconds all of them may take."""
+
+    most: int = 40
+    budget_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What reruns say of a test: how often it failed on the base and on `step`, and how probable
+    it is that the one of them on which it failed first has a failure of its own."""
+
+    test: str
+    step: str
+    verdict: Verdict
+    probability: float
+    base: Tally
+    patched: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One thing to run: a stack of series on one tree, one configuration, one guest shape.
 
@@ -160,6 +199,7 @@ class Cell:
     parallel: int | None = None
     each_patch: bool = False
     rounds: Rounds = Rounds()
+    reruns: Reruns = Reruns()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +221,7 @@ class Row:
 
     Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
     `marks` are those of all steps, where each patch had its kernel, and `first_bad` is the patch
-    at which the test turned bad.
+    at which the test turned bad. `settled` is what reruns have shown, where there were some.
     """
 
     result: Result
@@ -191,6 +231,7 @@ class Row:
     total: int = 1
     marks: tuple[Mark, ...] = ()
     first_bad: str = ""
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

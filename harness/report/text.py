@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import cache
 from harness.errors import HarnessError
-from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
+from harness.model import Frame, Outcome, Position, Row, Run, Settled, Splat, Verdict
 from harness.report import patches
 from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
@@ -99,6 +99,22 @@ def _why(row: Row, *, width: int) -> Iterator[str]:
         yield from wrapped(f"base: {base.detail}", width)
     if row.result.outcome is not Outcome.PASS and row.result.detail:
         yield from wrapped(row.result.detail, width)
+    if row.settled is not None:
+        yield from wrapped(said_of(row.settled), width)
+
+
+def said_of(one: Settled) -> str:
+    """The verdict of reruns in a line."""
+    where = "with the series" if one.step == "tip" else f"at patch {one.step}"
+    rates = f"fails {one.patched.failed} of {one.patched.runs} runs {where}"
+    rates += f", {one.base.failed} of {one.base.runs} on the base"
+    sure = f"{100 * one.probability:.1f} %"
+    words = {
+        Verdict.NEW: f"a failure of its own with {sure}",
+        Verdict.FIXED: f"a failure of the base alone with {sure}",
+        Verdict.UNKNOWN: f"not decided, a failure of its own with {sure}",
+    }
+    return f"{rates}: {words.get(one.verdict, f'not the doing of the series ({sure})')}"
 
 
 def short(path: Path) -> str:

@@ -48,7 +48,7 @@ LAYERS = (
     ("report.patches",),
     ("boots", "report", "report.text", "report.table"),
     ("execution",),
-    ("builds",),
+    ("builds", "reruns"),
     ("pipeline",),
     ("terminal",),
     ("cli.screen",),

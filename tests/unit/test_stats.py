@@ -5,7 +5,8 @@ import pytest
 
 from bench import verdicts
 from harness import stats
-from harness.stats import Decision, Tally
+from harness.model import Tally
+from harness.stats import Decision
 
 RERUNS = 40
 
