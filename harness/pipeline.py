@@ -9,11 +9,13 @@ from pathlib import Path
 
 from harness import (
     boots,
+    context,
     kconfig,
     kernel,
     menuconfig,
     plan,
     proc,
+    record,
     reruns,
     slot,
     toolchain,
@@ -26,6 +28,7 @@ from harness.errors import BuildError, KconfigError, StageError
 from harness.execution import Execution
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
+from harness.history import History
 from harness.model import (
     Base,
     Cell,
@@ -37,6 +40,7 @@ from harness.model import (
     Outcome,
     Patch,
     Result,
+    Rounds,
     Run,
     Series,
     Settled,
@@ -65,24 +69,25 @@ class CellRun:
     """
 
     def __init__(
-        self, cell: Cell, root: Path, record: Record, watch: Watch, look: Look | None = None
+        self, cell: Cell, root: Path, recorded: Record, watch: Watch, look: Look | None = None
     ) -> None:
         self._look = look
         self._cell = cell
         self._root = root
-        self._record = record
+        self._record = recorded
         self._watch = watch
         self._steps = _steps(cell)
-        self._stages = Stages(record, watch)
+        self._stages = Stages(recorded, watch)
         self._executions: dict[str, Execution] = {}
         self._own: dict[str, list[Result]] = {}
         self._sources: dict[str, str] = {}
         self._settled: dict[str, Settled] = {}
+        self._contexts: dict[str, dict[str, str]] = {}
         self._planned: tuple[Test, ...] = ()
         self._base: Base | None = None
         self._builds: Builds | None = None
         self._boots: Boots | None = None
-        self._saved = SavedGuests(record, watch)
+        self._saved = SavedGuests(recorded, watch)
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
@@ -99,6 +104,7 @@ class CellRun:
         self._record.plan(self._steps, tests)
         self._build_all()
         self._choose_guests(tests)
+        self._note_contexts(tests)
         assert self._builds is not None
         for step in self._steps:
             if self._inherits(step) or step.label not in self._builds.kernels:
@@ -156,6 +162,11 @@ class CellRun:
         )
         self._executions[step.label] = execution
         last = step is self._steps[-1]
+        if not last and step.label == "base" and (known := self._known(step, tests)):
+            with self._stages.stage(f"run {step.label}") as said:
+                execution.adopt(tests, known[1], known[0])
+                said.append(f"{_count(execution.results)}, known from run {known[0][-4:]}")
+            return
         try:
             with self._stages.stage(f"run {step.label}") as said, self._saved:
                 self._watch.planned(len(tests) * self._cell.rounds.count)
@@ -164,6 +175,40 @@ class CellRun:
                 said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
         finally:
             self._builds.find_places(step, execution)  # of the report that may be why it ends
+
+    def _known(self, step: Step, tests: Sequence[Test]) -> tuple[str, tuple[Result, ...]] | None:
+        """The name and the results of an earlier run of the same tests, kernel and guests."""
+        contexts = self._contexts.get(step.label, {})
+        if self._cell.fresh_base or self._cell.rounds != Rounds() or "" in contexts.values():
+            return None
+        with History() as known:
+            known.sync()
+            place = known.run_with(step.label, list(contexts.values()))
+        if place is None or not (place / "journal.jsonl").exists():
+            return None
+        names_ = {test.name for test in tests}
+        results = [one for one in record.results_of(place, step.label) if one.test in names_]
+        if {one.test for one in results} != names_:
+            return None
+        return place.name, verdict.inherited(results, step.label)
+
+    def _note_contexts(self, tests: Sequence[Test]) -> None:
+        """Write down what the results depend on."""
+        assert self._builds is not None and self._boots is not None
+        for label in self._builds.kernels:
+            target = self._builds.target(label)
+            self._contexts[label] = {
+                test.name: context.of(
+                    test,
+                    target.kernel,
+                    (*self._mounts, *target.mounts),
+                    cell=self._cell,
+                    accel=self._boots.accel,
+                    kind=self._boots.kind_of(Needs.of(test)),
+                )
+                for test in tests
+            }
+            self._record.contexts(label, self._contexts[label])
 
     @contextlib.contextmanager
     def guest(self) -> Iterator[Session]:

@@ -12,14 +12,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from harness import cache, verdict
-from harness.errors import UsageError
+from harness.errors import HostError, UsageError
 from harness.model import (
     SCHEMA,
     Cell,
@@ -47,9 +47,9 @@ class Record:
 
     def __init__(self, parent: Path, *, series: str, base: str, kconfig: str) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        parts = [now.strftime(_STAMP), series, base, kconfig, secrets.token_hex(2)]
-        self.path = parent / "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
-        self.path.mkdir(parents=True)
+        parts = [now.strftime(_STAMP), series, base, kconfig]
+        name = "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
+        self.path = _make_unique(parent, name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(self.path / "journal.jsonl", flags, 0o644)
         self._boots = itertools.count(1)
@@ -122,9 +122,14 @@ class Record:
         """A test begins: without a result after it, it crashed."""
         self._write("start", test=test, kernel=kernel, boot=boot)
 
-    def result(self, result: Result) -> None:
-        """A test's result, on disk when this returns."""
-        self._write("result", **asdict(result))
+    def contexts(self, label: str, contexts: Mapping[str, str]) -> None:
+        """What the results of a step depend on, by test (context.py)."""
+        self._write("contexts", kernel=label, tests=dict(contexts))
+
+    def result(self, result: Result, known_from: str = "") -> None:
+        """A test's result, on disk when this returns; of another run where one is named."""
+        more = {"known_from": known_from} if known_from else {}
+        self._write("result", **asdict(result), **more)
 
     def splats(self, result: Result) -> None:
         """The splats of a result that was recorded, with what was found out since."""
@@ -155,6 +160,17 @@ class Record:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._fd)
+
+
+def _make_unique(parent: Path, name: str) -> Path:
+    """A new directory of that name and four hexadecimal digits that nobody has in this second."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(1000):
+        path = parent / f"{name}-{secrets.token_hex(2)}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise HostError(f"{parent} has all the names that {name}-xxxx could have")
 
 
 def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
@@ -213,6 +229,18 @@ class Recorded:
 def recent() -> list[Path]:
     """The run directories of this user, the newest first."""
     return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
+
+
+def results_of(directory: Path, label: str) -> tuple[Result, ...]:
+    """The results of one step of a run, in its first round."""
+    lines = (directory / "journal.jsonl").read_text(errors="replace").splitlines()
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if event["event"] == "result" and event["kernel"] == label and event["round"] == 1:
+                found.append(_result(event))
+    return tuple(found)
 
 
 def find(name: str = "") -> Path:

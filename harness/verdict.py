@@ -67,6 +67,7 @@ def rows(
                 good=sum(not one.outcome.bad for one in results),
                 total=len(results),
                 settled=known,
+                all_results=tuple(results) if len(results) > 1 else (),
             )
         )
     return tuple(made)

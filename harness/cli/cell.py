@@ -116,6 +116,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         guest=_guest(arguments),
         mounts=mounts,
         with_base=getattr(arguments, "base", False) or getattr(arguments, "each_patch", False),
+        fresh_base=getattr(arguments, "fresh_base", False),
         each_patch=getattr(arguments, "each_patch", False),
         accel=getattr(arguments, "accel", None),
         guest_kind=getattr(arguments, "guest", None) or "auto",

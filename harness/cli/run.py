@@ -72,6 +72,11 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(
+        "--fresh-base",
+        action="store_true",
+        help="run the base again, though results for the same kernel, tests and guest are known",
+    )
+    group.add_argument(
         "--each-patch", action="store_true", help="run the base and the kernel of each patch"
     )
     group.add_argument(
@@ -129,6 +134,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
 def execute(arguments: argparse.Namespace) -> int:
     """One run from its options to its report; returns the exit status."""
     from harness import verdict
+    from harness.history import note
     from harness.pipeline import CellRun
     from harness.record import document
 
@@ -160,6 +166,7 @@ def execute(arguments: argparse.Namespace) -> int:
         said = error.message if error else "interrupted" if interrupted else ""
         made = document(run, code, said)
         record.finish(made)
+    note(record.path)
     if as_json:
         print(json.dumps(made, indent=1))
     elif error is None or run.rows:

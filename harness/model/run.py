@@ -173,7 +173,8 @@ class Cell:
     finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
     run) in place of what suites say of it, `parallel` how many guests may run at once, None for as
     many as there are processors for; `with_base` also runs the unpatched base, `each_patch` a
-    kernel for each patch as well. `accel` is kvm, tcg or None to find out.
+    kernel for each patch as well; with `fresh_base` the base's results are no other run's. `accel`
+    is kvm, tcg or None to find out.
     """
 
     stack: Series
@@ -198,6 +199,7 @@ class Cell:
     isolation: str | None = None
     parallel: int | None = None
     each_patch: bool = False
+    fresh_base: bool = False
     rounds: Rounds = Rounds()
     reruns: Reruns = Reruns()
 
@@ -221,7 +223,8 @@ class Row:
 
     Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
     `marks` are those of all steps, where each patch had its kernel, and `first_bad` is the patch
-    at which the test turned bad. `settled` is what reruns have shown, where there were some.
+    at which the test turned bad. `settled` is what reruns have shown, where there were some,
+    `all_results` all runs of a repeated test.
     """
 
     result: Result
@@ -232,6 +235,7 @@ class Row:
     marks: tuple[Mark, ...] = ()
     first_bad: str = ""
     settled: Settled | None = None
+    all_results: tuple[Result, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,15 @@ def test_splats_of_no_test_are_recorded(tmp_path: Path) -> None:
     assert load(record.path).run.stray == (replace(first, on_base=True), other)
 
 
+def test_two_runs_of_one_second_have_their_own_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr("harness.record.secrets.token_hex", lambda _: next(tokens))
+    with open_record(tmp_path) as first, open_record(tmp_path) as second:
+        assert {first.path.name[-4:], second.path.name[-4:]} == {"aaaa", "bbbb"}
+
+
 def test_a_cell_is_recorded_without_its_patches_bytes(tmp_path: Path) -> None:
     stack = Series(name="s", patches=(Patch(name="p", data=b"\xff"),))
     with open_record(tmp_path) as record:
