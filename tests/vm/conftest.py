@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,15 @@ Harness = Callable[..., "tuple[int, Any]"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _kernels() -> None:
+def _own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests break on purpose is no history of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels(_own_history: None) -> None:
     """Build what the tests boot before any of them is timed."""
     command = ["boot", "--series", "aio-poll", "--", "true"]
     assert subprocess.run(argv(*command), timeout=RUN_S, check=False).returncode == 0
@@ -52,6 +60,11 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in (REPO / "tests/vm/nasty").iterdir():
         (area / file.name).symlink_to(file)
     return root
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The environment that makes `root` the project."""
+    return {**os.environ, "HARNESS_PROJECT": str(root)}
 
 
 def processes_below(marker: str) -> list[str]:

@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 
 from harness import series
-from tests.vm.conftest import REPO, Harness, add_suite, argv, processes_below
+from tests.vm.conftest import REPO, Harness, add_suite, argv, environment, processes_below
 
 GONE_S = 2.0
-
-
-def project(root: Path) -> dict[str, str]:
-    """The environment that makes `root` the project."""
-    return {**os.environ, "HARNESS_PROJECT": str(root)}
 
 
 # Two kernels with three file systems more, and a slow disk: not for each change.
@@ -61,7 +56,7 @@ def test_a_report_that_the_base_makes_too_is_marked_and_placed(harness: Harness)
 
 @pytest.mark.parametrize("kind", ["vng", "snapshot"])
 def test_every_evil_costs_one_test(harness: Harness, nasty: Path, kind: str) -> None:
-    code, run = harness("run", "--suite", "nasty", "--guest", kind, env=project(nasty))
+    code, run = harness("run", "--suite", "nasty", "--guest", kind, env=environment(nasty))
     assert run["guest"] == kind
     found = {r["test"].partition("/")[2]: (r["outcome"], r["detail"]) for r in run["results"]}
     assert code == 1
@@ -91,7 +86,7 @@ def events_of(parent: Path) -> list[dict[str, Any]]:
 def test_a_killed_harness_leaves_results_and_nothing_running(tmp_path: Path, nasty: Path) -> None:
     command = argv("run", "--suite", "nasty", "--output", str(tmp_path))
     globs = ["--test", "good-1.sh", "--test", "hang.sh"]
-    with subprocess.Popen([*command, *globs], env=project(nasty)) as popen:
+    with subprocess.Popen([*command, *globs], env=environment(nasty)) as popen:
         deadline = time.monotonic() + 120
         while not any(e["event"] == "start" and "hang" in e["test"] for e in events_of(tmp_path)):
             assert time.monotonic() < deadline and popen.poll() is None
@@ -122,7 +117,7 @@ def test_a_command_below_tmp_has_its_place_its_time_and_its_environment(
     program.chmod(0o755)
     command = ["--command", str(program), "--timeout", "8", "--env", "SAID=said so"]
     config = ["--kconfig", str(nasty / "guest-tests/nasty/config")]
-    code, run = harness("run", *command, *config, env=project(nasty))
+    code, run = harness("run", *command, *config, env=environment(nasty))
     (result,) = run["results"]
     assert (code, result["outcome"], result["output"]) == (1, "timeout", "said so\n")
     assert 8 <= result["duration_s"] < 40
@@ -147,7 +142,7 @@ def test_a_suite_has_a_disk_of_its_own_at_each_boot(harness: Harness, tmp_path: 
         for program in (area / "a.sh", area / "b.sh"):
             program.write_text(DISK % size)
             program.chmod(0o755)
-    code, run = harness("run", env=project(root))
+    code, run = harness("run", env=environment(root))
     found = {r["test"]: (r["outcome"], r["output"].split("\n")[0]) for r in run["results"]}
     assert code == 1
     assert found == {
@@ -162,7 +157,7 @@ def test_two_runs_at_once_are_both_right(tmp_path: Path, nasty: Path) -> None:
     both = [
         subprocess.Popen(
             argv("run", "--suite", "nasty", "--test", glob, "--json", "--output", str(tmp_path)),
-            env=project(nasty),
+            env=environment(nasty),
             stdout=subprocess.PIPE,
         )
         for glob in ("good-*.sh", "exit-255.sh")

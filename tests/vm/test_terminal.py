@@ -11,8 +11,8 @@ from typing import Any
 
 import pexpect
 
-from tests.vm.conftest import argv
-from tests.vm.test_run import events_of, project
+from tests.vm.conftest import argv, environment
+from tests.vm.test_run import events_of
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def test_ctrl_c_during_a_build_ends_it(tmp_path: Path) -> None:
 
 def test_ctrl_c_during_a_test_keeps_the_results(tmp_path: Path, nasty: Path) -> None:
     words = ("run", "--suite", "nasty", "--test", "good-1.sh", "--test", "hang.sh")
-    with terminal(*words, "--output", str(tmp_path), env=project(nasty)) as child:
+    with terminal(*words, "--output", str(tmp_path), env=environment(nasty)) as child:
         child.expect("hang.sh")
         started = below(child.pid)
         child.sendintr()

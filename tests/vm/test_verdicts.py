@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a series changed, patch by patch and at random, on real guests."""
+
+from pathlib import Path
+
+from tests.vm.conftest import REPO, Harness, add_suite, environment
+
+FIVE = REPO / "tests/data/five"
+DICE = REPO / "tests/data/dice"
+
+
+def test_each_patch_is_told_from_the_others(harness: Harness) -> None:
+    tests = [word for name in ("setup-args", "destroy-args") for word in ("--test", name)]
+    options = ["--series", str(FIVE), "--tree", "6.12", "--suite", "aio-core", "--each-patch"]
+    code, run = harness("run", *options, *tests)
+    table = {result["test"]: result for result in run["results"]}
+    names = [patch.stem for patch in sorted(FIVE.glob("*.patch"))]
+    assert code == 1
+    assert list(table) == ["build", "aio-core/setup-args", "aio-core/destroy-args"]
+
+    def outcomes(test: str) -> list[str]:
+        result = table[test]
+        return [result["base_outcome"], *(result["patches"][name] for name in names)]
+
+    good, bad = ["pass"] * 3, ["fail"] * 3
+    assert outcomes("aio-core/setup-args") == good * 2
+    assert table["aio-core/setup-args"]["first_bad"] is None
+    assert outcomes("aio-core/destroy-args") == good + bad
+    assert table["aio-core/destroy-args"]["first_bad"] == names[2]
+    assert table["aio-core/destroy-args"]["verdict"] == "new"
+    assert outcomes("build") == ["pass"] * 5 + ["fail"]
+    assert table["build"]["first_bad"] == names[4]
+    assert "unused variable" in table["build"]["detail"]
+    # The fourth patch edits comments, and nobody uses the fifth one's variable.
+    assert run["inherited"] == {names[3]: "0003", names[4]: "0003"}
+    boots = {path.name for path in (Path(run["run_dir"]) / "kernels").iterdir()}
+    assert boots == {"base", "0001", "0002", "0003", "0004", "tip"}
+    assert {one["kernel"] for one in table.values()} == {"tip"}
+
+
+def test_flaky_on_both_kernels_and_new_on_one(harness: Harness, tmp_path: Path) -> None:
+    area = add_suite(tmp_path / "p", "dice")
+    for file in (DICE / "suite").iterdir():
+        (area / file.name).symlink_to(file)
+    env = environment(tmp_path / "p")
+    options = ["--series", str(DICE), "--tree", "6.12", "--suite", "dice", "--base"]
+    # Twelve runs at first: one in seventy is without a failure.
+    code, run = harness("run", *options, "--repeat", "12", env=env)
+    table = {result["test"]: result for result in run["results"]}
+    always, series = table["dice/always"], table["dice/series"]
+    assert code == 1
+    assert always["verdict"] == "flaky", always["reruns"]
+    assert series["verdict"] == "new", series["reruns"]
+    assert series["reruns"]["probability"] > 0.75 > always["reruns"]["probability"]
+    assert series["reruns"]["base"]["failed"] == 0 < always["reruns"]["base"]["failed"]
+
+
+def test_the_base_is_not_run_again(harness: Harness) -> None:
+    options = ["--series", "aio-poll", "--base", "--test", "aio-poll/two-queues-fifo"]
+    runs = [harness("run", *options, *more)[1] for more in (("--fresh-base",), (), ())]
+    outcomes = [(r["results"][0]["base_outcome"], r["results"][0]["outcome"]) for r in runs]
+    assert outcomes == [("xfail", "pass")] * 3
+    journals = [Path(run["run_dir"], "journal.jsonl").read_text() for run in runs]
+    assert [text.count('"known_from"') for text in journals] == [0, 1, 1]
+    assert [text.count('"start"') for text in journals] == [2, 1, 1]
