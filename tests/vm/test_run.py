@@ -44,7 +44,8 @@ def test_the_modules_of_a_suite_are_built_and_loaded(harness: Harness) -> None:
 
 def test_a_report_that_the_base_makes_too_is_marked_and_placed(harness: Harness) -> None:
     command = ["--command", "sh -c 'echo c > /proc/sysrq-trigger'"]
-    code, run = harness("run", "--series", "aio-poll", *command, "--base", "--new-only")
+    options = ["--series", "aio-poll", "--set", "AIO=y", "--base", "--new-only"]
+    code, run = harness("run", *options, *command)
     (result,) = run["results"]
     (splat,) = result["splats"]
     assert (code, result["verdict"], splat["on_base"]) == (0, "pre-existing", True)
@@ -52,6 +53,16 @@ def test_a_report_that_the_base_makes_too_is_marked_and_placed(harness: Harness)
     places = {frame["function"]: (frame["file"], frame["patch"]) for frame in splat["frames"]}
     assert places["write_sysrq_trigger"] == ("drivers/tty/sysrq.c", "")
     assert {stage["name"] for stage in run["stages"]} >= {"symbols base", "symbols tip"}
+
+
+def test_a_series_that_changes_no_program_is_not_run(harness: Harness) -> None:
+    # Without a suite that asks for it there is no AIO in the kernel.
+    code, run = harness("run", "--series", "aio-poll", "--command", "false", "--base")
+    (result,) = run["results"]
+    assert (code, result["base_outcome"], result["outcome"]) == (1, "fail", "fail")
+    assert result["verdict"] == "pre-existing"
+    journal = Path(run["run_dir"], "journal.jsonl").read_text()
+    assert journal.count('"start"') == 1 and '"source": "base"' in journal
 
 
 @pytest.mark.parametrize("kind", ["vng", "snapshot"])
