@@ -45,7 +45,15 @@ def test_the_telling_ones_are_there() -> None:
 def test_is_caught(harness: Harness, patch: Path) -> None:
     if name(patch) not in TELLING and not ALL:
         pytest.skip(f"{name(patch)} is left out: set HARNESS_ALL_BROKEN=1 to run all")
-    words = ["--series", f"{patch.parent.name},{patch}", "--fail-fast", "--timeout", "60"]
+    words = [
+        "--series",
+        f"{patch.parent.name},{patch}",
+        "--fail-fast",
+        "--jobs",
+        "1",
+        "--timeout",
+        "60",
+    ]
     message = patch.read_text()
     if asked := re.search(r"^Run: (.+)$", message, re.MULTILINE):
         words += shlex.split(asked[1])
