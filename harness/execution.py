@@ -109,12 +109,22 @@ class Execution:
         self._order = {test.name: number for number, test in enumerate(tests)}
         self._run(tests, self._cell.rounds, 1, look)
 
-    def adopt(self, tests: Sequence[Test], results: Sequence[Result], known_from: str) -> None:
+    def adopt(
+        self,
+        tests: Sequence[Test],
+        results: Sequence[Result],
+        stray: Sequence[Splat],
+        known_from: str,
+    ) -> None:
         """Take the results of another run for those of the first round."""
         self._order = {test.name: number for number, test in enumerate(tests)}
+        self.stray = [replace(splat, boot=0) for splat in stray]
+        if self.stray:
+            self._record.stray(self._target.label, self.stray)
         for result in results:
             if self._target.label == "base" and self._cell.stack.patches:
                 result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
+            result = replace(result, boot=0)
             self._record.result(result, known_from)
             self._results.append(result)
 
@@ -126,6 +136,7 @@ class Execution:
     def _run(
         self, tests: Sequence[Test], rounds: Rounds, first: int, look: Look | None = None
     ) -> None:
+        self._stopped = False
         groups = plan.groups(tests, self._fit)
         queue = plan.Queue(groups, rounds, first)
         self._count = count = 1 if look else self._guests_at_once(len(groups))

@@ -30,6 +30,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef CLOSE_RANGE_CLOEXEC	/* of Linux 5.11 */
+#define CLOSE_RANGE_CLOEXEC	(1U << 2)
+#endif
+
 #define LOOK_MS		2
 #define KILL_LOOKS	(10 * 1000 / LOOK_MS)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))

@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class History:
         self._path = path or cache.runs().parent / "history.sqlite"
         try:
             self._db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._use_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")  # journals are synced, and read again
             self._migrate()
         except sqlite3.DatabaseError as error:
@@ -85,6 +86,19 @@ class History:
                 f"{self._path} cannot be used: {error}",
                 hint="move it away: it is made again of the run directories that there are",
             ) from None
+
+    def _use_wal(self) -> None:
+        """The first one to open a new database changes it; meanwhile others are turned away, whom
+        SQLite does not make wait here."""
+        deadline = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)  # poll: until the other one is done
 
     def _migrate(self) -> None:
         with self._transaction():
@@ -114,7 +128,8 @@ class History:
         known = dict(self._db.execute("SELECT run, bytes FROM runs"))
         (before,) = self._db.execute("SELECT max(before) FROM pruned").fetchone()
         for directory in cache.runs().iterdir():
-            with contextlib.suppress(OSError):
+            # Removed meanwhile, or not of ours.
+            with contextlib.suppress(OSError, UsageError, KeyError, TypeError, ValueError):
                 size = (directory / "journal.jsonl").stat().st_size
                 if known.get(directory.name) != size and started(directory) >= (before or ""):
                     self.add(directory)
@@ -127,12 +142,12 @@ class History:
             data = journal.read_bytes()
         except OSError as error:
             raise UsageError(f"{directory} is no run directory: {error.strerror}") from None
-        events = list(_events(data))
-        run = _Run(directory, events)
+        run = _Run(directory, list(_events(data)))
+        place = str(directory.resolve())
         with self._transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run.name, str(directory), len(data), run.started, run.series, run.tree, run.exit),
+                (run.name, place, len(data), run.started, run.series, run.tree, run.exit),
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -144,9 +159,10 @@ class History:
         """The newest results of tests whose name matches a glob."""
         rows = self._db.execute(
             "SELECT run, test, kernel, series, tree, release, outcome, detail, duration_s, at"
-            " FROM results JOIN runs USING (run) WHERE test GLOB ? OR test GLOB '*/' || ?"
+            " FROM results JOIN runs USING (run)"
+            " WHERE test = ? OR test GLOB ? OR test GLOB '*/' || ?"
             " ORDER BY at DESC, test LIMIT ?",
-            (test, test, limit),
+            (test, test, test, limit),
         )
         return [
             Entry(
@@ -190,17 +206,19 @@ class History:
         ]
 
     def run_with(self, kernel: str, contexts: Sequence[str]) -> Path | None:
-        """The newest finished run that has a result for each of these contexts on that step."""
+        """The newest finished run that is there and has a result for each of these contexts on that
+        step, in its first round."""
         wanted = list(dict.fromkeys(contexts))
         marks = ", ".join("?" * len(wanted))
-        row = self._db.execute(
+        rows = self._db.execute(
             "SELECT place FROM results JOIN runs USING (run)"
             f" WHERE kernel = ? AND exit IS NOT NULL AND context IN ({marks})"
-            " AND outcome NOT IN ('error')"
-            " GROUP BY run HAVING count(DISTINCT context) = ? ORDER BY started DESC LIMIT 1",
+            " AND outcome != 'error' AND round = 1"
+            " GROUP BY run HAVING count(DISTINCT context) = ? ORDER BY started DESC LIMIT 20",
             (kernel, *wanted, len(wanted)),
-        ).fetchone()
-        return Path(row[0]) if row else None
+        )
+        places = (Path(row[0]) for row in rows)
+        return next((place for place in places if (place / "journal.jsonl").exists()), None)
 
     def prune(self, before: str) -> int:
         """Forget runs that began before a time (UTC, ISO 8601), for good; returns how many. Their

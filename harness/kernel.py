@@ -26,6 +26,8 @@ _STEP = re.compile(r"^  (?:CC|AS|AR|LD|HOSTCC|HOSTLD|OBJCOPY|VDSO|CC \[M\])\s+(\
 
 _KEPT = ("release", "boots", "image_digest", "warnings")  # of a Kernel, in kernel.json
 
+_INCLUDED = re.compile(r"^(?:In file included| {16,}) ?from ([^\s:]+):\d+")
+
 Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
 
@@ -192,6 +194,7 @@ class _Build:
             self._making.unlink()
         text = build_log.read_text(errors="replace")
         if status:
+            self._warnings(text)  # of what was compiled, and is not again
             raise self._failure(text, build_log, status)
         if fresh:  # or gone on with after an interruption, so that some were made before
             cache.write_json(self._sizes, max(count, cache.read_json(self._sizes) or 0))
@@ -242,10 +245,15 @@ class _Build:
                 or source.stat().st_mtime > since
             ):
                 del known[file]
+        source_file = ""
         for line in lines:
+            if included := _INCLUDED.match(line):
+                source_file = included[1]  # the last one of several: what was compiled
+            elif _STEP.match(line):
+                source_file = ""
             match = kbuild.COMPILER.match(line)
             if match and match["what"] == "warning":
-                of_file = known.setdefault(match["file"], [])
+                of_file = known.setdefault(source_file or match["file"], [])
                 of_file += [line] if line not in of_file else []
         cache.write_json(kept, known)
         return tuple(line for file in sorted(known) for line in known[file])

@@ -2,9 +2,10 @@
 """One cell from its series to its results: the whole story on one page."""
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import (
@@ -24,7 +25,14 @@ from harness import (
 )
 from harness.boots import Boots, Needs
 from harness.builds import Builds, Wanted
-from harness.errors import BuildError, KconfigError, StageError
+from harness.errors import (
+    BootError,
+    BuildError,
+    GuestLostError,
+    HarnessError,
+    KconfigError,
+    QemuDiedError,
+)
 from harness.execution import Execution
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
@@ -44,6 +52,7 @@ from harness.model import (
     Run,
     Series,
     Settled,
+    Splat,
     Step,
     Test,
 )
@@ -111,10 +120,15 @@ class CellRun:
                 continue
             try:
                 self._run_step(step, tests)
-            except StageError as error:
+            except (BootError, GuestLostError) as error:
+                if isinstance(error, QemuDiedError):
+                    raise  # the host's fault
+                if self._cell.each_patch:
+                    self._failed(verdict.BOOT, step, error.message)
                 if not step.between:
                     raise
-                self._failed(verdict.BOOT, step, error.message)
+        if self._saved.given_up:
+            self._note_contexts(tests)  # in other guests than was thought
         self._settle(tests)
 
     def _settle(self, tests: Sequence[Test]) -> None:
@@ -124,8 +138,9 @@ class CellRun:
         rows = self.snapshot().rows
         doubtful = reruns.doubts(rows, tests, self._sources, self._executions)
         judge = reruns.Judge(self._executions, self._record, self._stages)
+        self._settled = judge.settled  # known as far as it got, should it be interrupted
         with self._saved:
-            self._settled = judge.settle(doubtful, self._cell.reruns)
+            judge.settle(doubtful, self._cell.reruns)
 
     def _inherits(self, step: Step) -> bool:
         """True, and its results are those of the step before it, where its kernel is the same
@@ -135,7 +150,8 @@ class CellRun:
         if step not in built[1:]:
             return False
         before = built[built.index(step) - 1].label
-        if not self._builds.same(before, step.label):
+        dead = any(one.test == verdict.BOOT for one in self._own.get(before, ()))
+        if dead or not self._builds.same(before, step.label):
             return False
         before = self._sources.get(before, before)  # the one that ran
         self._sources[step.label] = before
@@ -166,8 +182,8 @@ class CellRun:
         last = step is self._steps[-1]
         if not last and step.label == "base" and (known := self._known(step, tests)):
             with self._stages.stage(f"run {step.label}") as said:
-                execution.adopt(tests, known[1], known[0])
-                said.append(f"{_count(execution.results)}, known from run {known[0][-4:]}")
+                execution.adopt(tests, known.results, known.stray, known.run)
+                said.append(f"{_count(execution.results)}, known from run {known.run[-4:]}")
             return
         try:
             with self._stages.stage(f"run {step.label}") as said, self._saved:
@@ -178,21 +194,26 @@ class CellRun:
         finally:
             self._builds.find_places(step, execution)  # of the report that may be why it ends
 
-    def _known(self, step: Step, tests: Sequence[Test]) -> tuple[str, tuple[Result, ...]] | None:
-        """The name and the results of an earlier run of the same tests, kernel and guests."""
+    def _known(self, step: Step, tests: Sequence[Test]) -> "_Known | None":
+        """The results of an earlier run of the same tests, kernel and guests. A history that cannot
+        be asked knows nothing."""
         contexts = self._contexts.get(step.label, {})
         if self._cell.fresh_base or self._cell.rounds != Rounds() or "" in contexts.values():
             return None
-        with History() as known:
-            known.sync()
-            place = known.run_with(step.label, list(contexts.values()))
-        if place is None or not (place / "journal.jsonl").exists():
+        try:
+            with History() as known:
+                known.sync()
+                place = known.run_with(step.label, list(contexts.values()))
+        except (HarnessError, sqlite3.Error) as error:
+            self._watch.note(f"the history is not asked: {error}")
             return None
-        names_ = {test.name for test in tests}
-        results = [one for one in record.results_of(place, step.label) if one.test in names_]
-        if {one.test for one in results} != names_:
+        if place is None:
             return None
-        return place.name, verdict.inherited(results, step.label)
+        found, stray = record.results_of(place, step.label)
+        results = tuple(one for one in found if one.test in contexts)
+        if {one.test for one in results} != set(contexts) or any(map(verdict.is_retold, results)):
+            return None
+        return _Known(place.name, verdict.inherited(results, step.label), stray)
 
     def _note_contexts(self, tests: Sequence[Test]) -> None:
         """Write down what the results depend on."""
@@ -205,6 +226,7 @@ class CellRun:
                     target.kernel,
                     (*self._mounts, *target.mounts),
                     cell=self._cell,
+                    agent=self._agent.program,
                     accel=self._boots.accel,
                     kind=self._boots.kind_of(Needs.of(test)),
                 )
@@ -295,9 +317,10 @@ class CellRun:
             try:
                 made = self._builds.make(step)
             except (BuildError, KconfigError) as error:
+                if self._cell.each_patch:
+                    self._failed(verdict.BUILD, step, "; ".join((error.message, *error.lines[:1])))
                 if not step.between:
                     raise
-                self._failed(verdict.BUILD, step, "; ".join((error.message, *error.lines[:1])))
                 continue
             if before is not None and (added := kernel.added_warnings(before, made)):
                 more = f" and {len(added) - 1} more" if len(added) > 1 else ""
@@ -373,7 +396,7 @@ class CellRun:
         shown = self._shown_by_base()
         tested = {result.test for result in columns[label].results}
         last = kernels.get(label)
-        patched = self._executions.get(label)
+        patched = self._executions.get(self._sources.get(label, label))
         known = [one for column in columns.values() for one in column.results]
         return Run(
             directory=self._record.path,
@@ -414,15 +437,25 @@ class CellRun:
         return verdict.fingerprints(base.results, base.stray)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What another run knows of the base."""
+
+    run: str
+    results: tuple[Result, ...]
+    stray: tuple[Splat, ...]
+
+
 def _steps(cell: Cell) -> tuple[Step, ...]:
     """The kernels to look at, each ahead of the one before, so that the build goes forward."""
     patches = cell.stack.patches
     base = Step(label="base", stack=replace(cell.stack, name="base", patches=()))
     if not patches:
         return (base,)
-    tip = Step(label="tip", stack=cell.stack, patch=_stem(patches[-1]))
     if not cell.each_patch:
+        tip = Step(label="tip", stack=cell.stack)
         return (base, tip) if cell.with_base else (tip,)
+    tip = Step(label="tip", stack=cell.stack, patch=_stem(patches[-1]))
     between = [
         Step(
             label=f"{number:04}",

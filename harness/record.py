@@ -231,16 +231,21 @@ def recent() -> list[Path]:
     return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
 
 
-def results_of(directory: Path, label: str) -> tuple[Result, ...]:
-    """The results of one step of a run, in its first round."""
+def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[Splat, ...]]:
+    """The results of one step of a run, in its first round, and its splats of no test."""
     lines = (directory / "journal.jsonl").read_text(errors="replace").splitlines()
-    found = []
+    found: list[Result] = []
+    stray: tuple[Splat, ...] = ()
     for line in lines:
         with contextlib.suppress(ValueError):
             event = json.loads(line)
-            if event["event"] == "result" and event["kernel"] == label and event["round"] == 1:
+            if event.get("kernel") != label:
+                continue
+            if event["event"] == "result" and event.get("round", 1) == 1:
                 found.append(_result(event))
-    return tuple(found)
+            elif event["event"] == "stray":
+                stray = tuple(splat_of(one) for one in event["splats"])
+    return tuple(found), stray
 
 
 def find(name: str = "") -> Path:
@@ -277,6 +282,7 @@ def load(directory: Path) -> Recorded:
     known = cache.read_json(directory / "run.json") or {}
     before = [one for one in results if one.kernel == "base" != label]
     stray = {e["kernel"]: [splat_of(one) for one in e["splats"]] for e in events.get("stray", ())}
+    ran = {e["kernel"]: e["source"] for e in events.get("inherit", ())}.get(label, label)
     shown = verdict.fingerprints(before, () if label == "base" else stray.get("base", ()))
     run = Run(
         directory=directory,
@@ -290,7 +296,7 @@ def load(directory: Path) -> Recorded:
         ),
         rows=verdict.table(columns, shown, _settled(events)),
         splats=tuple(splat for one in results for splat in one.splats),
-        stray=verdict.marked(stray.get(label, ()), shown),
+        stray=verdict.marked(stray.get(ran, ()), shown),
         warnings=tuple(known.get("warnings", ())),
         unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
     )

@@ -22,7 +22,7 @@ class Doubt:
     test: Test
     label: str
     fixed: bool
-    rounds: int = 0
+    first: bool = True
     decision: Decision | None = None
     seen: dict[str, Tally] = field(default_factory=dict)
 
@@ -41,6 +41,11 @@ class Doubt:
         for label in (self.suspect, self.other):
             mine = (one for one in executions[label].results if one.test == self.test.name)
             self.seen[label] = verdict.tally(mine)
+        if self.first:  # of repeated runs, the one that failed more often
+            self.first = False
+            base, patched = self.seen["base"], self.seen[self.label]
+            if base.rate != patched.rate:
+                self.fixed = base.rate > patched.rate
         self.decision = stats.decide(self.seen[self.suspect], self.seen[self.other], left=left)
 
 
@@ -81,47 +86,55 @@ def _where(row: Row) -> str:
 
 
 class Judge:
-    """Runs doubtful tests again, and says what came out."""
+    """Runs doubtful tests again, and says what came out: `settled`, also while it is at it."""
 
     def __init__(self, executions: Mapping[str, Execution], record: Record, stages: Stages) -> None:
         self._executions = executions
         self._record = record
         self._stages = stages
+        self._deadline = 0.0
+        self.settled: dict[str, Settled] = {}
 
-    def settle(self, doubtful: Sequence[Doubt], limits: Reruns) -> dict[str, Settled]:
-        """The verdicts on these tests. A guest that does not come back ends it early."""
+    def settle(self, doubtful: Sequence[Doubt], limits: Reruns) -> None:
+        """Decide on these tests. A guest that does not come back ends it early."""
         if not doubtful:
-            return {}
-        deadline = time.monotonic() + limits.budget_s
+            return
+        self._deadline = time.monotonic() + limits.budget_s
         with self._stages.stage("reruns") as said:
             rounds, why = 0, ""
-            while open_ := self._open(doubtful, limits.most - rounds):
-                if time.monotonic() > deadline:
-                    why = f"the budget of {limits.budget_s:.0f} s is spent"
-                    break
-                try:
-                    self._round(open_)
-                except StageError as error:
-                    why = error.message
-                    break
-                rounds += 1
-            settled = {doubt.test.name: _settled(doubt, self._executions) for doubt in doubtful}
-            for one in settled.values():
-                self._record.settled(one)
+            try:
+                while open_ := self._look(doubtful, limits.most - rounds):
+                    if not self._round(open_):
+                        why = f"the budget of {limits.budget_s:.0f} s is spent"
+                        break
+                    rounds += 1
+            except StageError as error:
+                why = error.message
+            finally:  # interrupted, too
+                left = self._look(doubtful, 1)
+                for doubt in left:
+                    self._settle(doubt)
             count = len(doubtful)
             said.append(f"{count} test{'s' * (count != 1)}, {rounds} round{'s' * (rounds != 1)}")
             if why:
-                said.append(f"{len(self._open(doubtful, 1))} not decided: {why}")
-        return settled
+                said.append(f"{len(left)} not decided: {why}")
 
-    def _open(self, doubtful: Sequence[Doubt], left: int) -> list[Doubt]:
+    def _look(self, doubtful: Sequence[Doubt], left: int) -> list[Doubt]:
+        """Those that are not decided, with the rounds that are left."""
         for doubt in doubtful:
-            if doubt.decision is None:
+            if doubt.test.name not in self.settled:
                 doubt.look(self._executions, left)
-        return [doubt for doubt in doubtful if doubt.decision is None]
+                if doubt.decision is not None:
+                    self._settle(doubt)
+        return [doubt for doubt in doubtful if doubt.test.name not in self.settled]
 
-    def _round(self, open_: Sequence[Doubt]) -> None:
-        """Each test once on its suspect, and more often on the other step."""
+    def _settle(self, doubt: Doubt) -> None:
+        one = self.settled[doubt.test.name] = _settled(doubt, self._executions)
+        self._record.settled(one)
+
+    def _round(self, open_: Sequence[Doubt]) -> bool:
+        """Each test once on its suspect, and more often on the other step; False when the budget is
+        spent before."""
         for number in range(OTHER_RUNS):
             for label in dict.fromkeys(name for one in open_ for name in (one.other, one.suspect)):
                 tests = [
@@ -129,8 +142,11 @@ class Judge:
                     for one in open_
                     if one.other == label or (one.suspect == label and number == 0)
                 ]
+                if time.monotonic() > self._deadline:
+                    return False
                 if tests:
                     self._executions[label].run_again(tests)
+        return True
 
 
 def _settled(doubt: Doubt, executions: Mapping[str, Execution]) -> Settled:

@@ -14,7 +14,9 @@ BUILD, BOOT = OWN_TESTS = ("build", "boot")
 """Tests of no suite: that a kernel of the series compiles without a new warning, and that it boots.
 They are in a report where they fail."""
 
+_NOT_WITH = "fails, but not with"
 _GOOD = {Outcome.PASS, Outcome.XFAIL}
+_FAILED = {Outcome.FAIL, Outcome.TIMEOUT, Outcome.CRASH, Outcome.XFAIL}  # as it is, on the base
 _OLD = {Verdict.PRE_EXISTING, Verdict.FLAKY}
 
 
@@ -32,7 +34,7 @@ def expect_failure(result: Result, reasons: dict[str, str]) -> Result:
         return result
     if reason in result.detail or reason in result.output:
         return replace(result, outcome=Outcome.XFAIL)
-    detail = f"fails, but not with {reason!r}: {result.detail}"
+    detail = f"{_NOT_WITH} {reason!r}: {result.detail}"
     return replace(result, detail=detail)
 
 
@@ -43,6 +45,11 @@ def tally(results: Iterable[Result]) -> Tally:
         if one.outcome not in (Outcome.SKIP, Outcome.ERROR):
             found = found.plus(one.outcome not in (Outcome.PASS, Outcome.XPASS))
     return found
+
+
+def is_retold(result: Result) -> bool:
+    """The detail is not the test's own any more: expect_failure() has added its words."""
+    return result.outcome is Outcome.XPASS or result.detail.startswith(_NOT_WITH)
 
 
 def rows(
@@ -106,7 +113,9 @@ def table(
     columns = _with_own_tests(columns)
     tip, before = columns[-1], columns[0].results if len(columns) > 1 else ()
     made = rows([mark(one, shown) for one in tip.results], before, settled)
-    return tuple(_across(row, columns) for row in made) if len(columns) > 2 else made
+    if not any(column.patch for column in columns):
+        return made
+    return tuple(_across(row, columns) for row in made)
 
 
 def _with_own_tests(columns: Sequence[Column]) -> tuple[Column, ...]:
@@ -115,8 +124,8 @@ def _with_own_tests(columns: Sequence[Column]) -> tuple[Column, ...]:
     made = []
     for column in columns:
         has = {one.test for one in column.results}
-        new = [test for test in OWN_TESTS if test in failed - has]
-        new = [test for test in new if test == BUILD or column.built]
+        good = {BUILD: column.built, BOOT: bool(has - set(OWN_TESTS))}
+        new = [test for test in OWN_TESTS if good[test] and test in failed - has]
         own = tuple(Result(test=test, outcome=Outcome.PASS, kernel=column.label) for test in new)
         made.append(replace(column, results=own + column.results))
     return tuple(made)
@@ -137,7 +146,9 @@ def _across(row: Row, columns: Sequence[Column]) -> Row:
                 inherited="" if row.result.test in OWN_TESTS else column.inherited,
             )
         )
-    return replace(row, marks=tuple(marks), first_bad=_first_bad(marks))
+    # What reruns have shown to be none of the series has no patch that did it.
+    first_bad = "" if row.settled and row.verdict in _OLD else _first_bad(marks)
+    return replace(row, marks=tuple(marks), first_bad=first_bad)
 
 
 def _first_bad(marks: Sequence[Mark]) -> str:
@@ -146,8 +157,7 @@ def _first_bad(marks: Sequence[Mark]) -> str:
     for mark in marks:
         if mark.outcome is None:
             continue
-        failed = before is not None and (before.bad or before is Outcome.XFAIL)
-        if mark.outcome.bad and mark.patch and not failed:
+        if mark.outcome.bad and mark.patch and before not in _FAILED:
             return mark.patch
         before = mark.outcome
     return ""
@@ -185,7 +195,7 @@ def compare(base: Result, patched: Result) -> Verdict | None:
     """What the series changed for one test; None where nothing is to be said (both good)."""
     if Outcome.ERROR in (base.outcome, patched.outcome):
         return Verdict.UNKNOWN
-    failed_before = base.outcome.bad or base.outcome is Outcome.XFAIL
+    failed_before = base.outcome in _FAILED
     if patched.outcome.bad:
         if not failed_before:
             return Verdict.UNKNOWN if base.outcome is Outcome.SKIP else Verdict.NEW

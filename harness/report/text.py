@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import cache
+from harness import cache, verdict
 from harness.errors import HarnessError
-from harness.model import Frame, Outcome, Position, Row, Run, Settled, Splat, Verdict
+from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
 from harness.report import patches
 from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
@@ -100,21 +100,7 @@ def _why(row: Row, *, width: int) -> Iterator[str]:
     if row.result.outcome is not Outcome.PASS and row.result.detail:
         yield from wrapped(row.result.detail, width)
     if row.settled is not None:
-        yield from wrapped(said_of(row.settled), width)
-
-
-def said_of(one: Settled) -> str:
-    """The verdict of reruns in a line."""
-    where = "with the series" if one.step == "tip" else f"at patch {one.step}"
-    rates = f"fails {one.patched.failed} of {one.patched.runs} runs {where}"
-    rates += f", {one.base.failed} of {one.base.runs} on the base"
-    sure = f"{100 * one.probability:.1f} %"
-    words = {
-        Verdict.NEW: f"a failure of its own with {sure}",
-        Verdict.FIXED: f"a failure of the base alone with {sure}",
-        Verdict.UNKNOWN: f"not decided, a failure of its own with {sure}",
-    }
-    return f"{rates}: {words.get(one.verdict, f'not the doing of the series ({sure})')}"
+        yield from wrapped(patches.said_of(row.settled), width)
 
 
 def short(path: Path) -> str:
@@ -185,8 +171,8 @@ def rerun_command(run: Run, argv: list[str], *, width: int = _WIDTH) -> str:
     """The command that runs only what failed, empty when nothing did: `argv` is the one that
     ran, whose own --test options are replaced. One that is wider than `width` columns is left to
     --rerun-failed."""
-    failed = [row.result.test for row in run.rows if row.result.outcome.bad]
-    failed += list(run.unfinished)
+    failed = [row.result.test for row in run.rows if row.result.outcome.bad or row.first_bad]
+    failed = [test for test in failed if test not in verdict.OWN_TESTS] + list(run.unfinished)
     if not failed or not run.rows:
         return ""
     kept = without_options(argv, {"--test": 1})

@@ -103,6 +103,35 @@ def test_runs_of_other_machines_are_imported(tmp_path: Path) -> None:
             known.add(tmp_path)
 
 
+def test_brackets_are_no_glob_where_a_test_is_named_so() -> None:
+    write({"s/test_a.test_b[x]": PASS})
+    with History() as known:
+        known.sync()
+        assert len(known.of_test("s/test_a.test_b[x]", 9)) == 1
+
+
+def test_a_journal_that_is_not_ours_is_passed_over() -> None:
+    path = write({"s/a": PASS})
+    other = path.with_name("20000101T000000Z-x")
+    other.mkdir()
+    (other / "journal.jsonl").write_text('{"event": "result", "time": "now"}\n')
+    with History() as known:
+        known.sync()
+        assert len(known.of_test("*", 9)) == 1
+
+
+def test_only_the_first_round_stands_for_a_run() -> None:
+    path = write({"s/a": ERROR, "s/b": PASS}, finished=False)
+    with (path / "journal.jsonl").open("a") as journal:
+        again = {"schema": 1, "event": "result", "time": "t", "test": "s/a", "kernel": "base"}
+        about = {"round": 2, "outcome": "pass", "detail": "", "duration_s": 0.1}
+        journal.write(json.dumps({**again, **about}) + "\n")
+        journal.write('{"schema": 1, "event": "finish", "time": "t", "exit": 0}\n')
+    with History() as known:
+        known.sync()
+        assert known.run_with("base", ["c-s/a", "c-s/b"]) is None
+
+
 def test_what_is_pruned_stays_away() -> None:
     write({"s/a": PASS})
     with History() as known:

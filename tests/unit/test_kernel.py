@@ -136,6 +136,17 @@ def test_warnings_of_what_is_not_compiled_again_are_kept(tmp_path: Path) -> None
     assert build(tmp_path, "int used;").warnings == ()
 
 
+def test_a_warning_in_a_header_goes_with_what_includes_it(tmp_path: Path) -> None:
+    header = tmp_path / "linux/fs/inline.h"
+    build(tmp_path, "int first_build;")
+    header.write_text("static inline int f(int x) { int unused; return x; }\n")
+    fakes.git(tmp_path / "linux", "add", "fs/inline.h")
+    fakes.git(tmp_path / "linux", "commit", "-q", "-m", "header")
+    (warning,) = build(tmp_path, '#include "inline.h"').warnings
+    assert "inline.h:1:" in warning and "unused" in warning
+    assert build(tmp_path, "int without;").warnings == ()
+
+
 def test_a_warning_is_known_by_its_words(tmp_path: Path) -> None:
     first = build(tmp_path, "static int unused;")
     words = first.warnings[0].replace("fs/aio.c:2:", "fs/aio.c:222:")

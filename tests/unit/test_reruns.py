@@ -71,7 +71,8 @@ def settle(tmp_path: Path, base: Kernel, tip: Kernel, **limits: Any) -> Settled 
         for one in (*base.results, *tip.results):
             record.result(one)
         judge = reruns.Judge(executions, record, Stages(record, watch))
-        found = judge.settle(doubtful, Reruns(**limits)).get("s/t")
+        judge.settle(doubtful, Reruns(**limits))
+        found = judge.settled.get("s/t")
     assert load(record.path).run.rows[0].settled == found, "and it is in the journal"
     return found
 
@@ -172,3 +173,26 @@ def test_the_patch_that_is_bad_and_mended_is_what_is_run_again() -> None:
     rows = verdict.table(columns, frozenset())
     (doubt,) = reruns.doubts(rows, [TEST], {"0001": "0002"}, ["base", "0002", "tip"])
     assert (doubt.label, doubt.fixed, doubt.suspect, doubt.other) == ("0002", False, "0002", "base")
+
+
+def test_what_is_decided_stays_when_somebody_interrupts(tmp_path: Path) -> None:
+    def interrupts() -> Outcome:
+        raise KeyboardInterrupt
+
+    base, tip = Kernel("base", interrupts, [PASS] * 9), Kernel("tip", always(FAIL), [FAIL])
+    executions: Any = {"base": base, "tip": tip}
+    doubt = reruns.Doubt(test=TEST, label="tip", fixed=False)
+    with Record(tmp_path, series="s", base="b", kconfig="k") as record:
+        judge = reruns.Judge(executions, record, Stages(record, Quiet()))
+        with pytest.raises(KeyboardInterrupt):
+            judge.settle([doubt], Reruns())
+    assert judge.settled["s/t"].verdict is Verdict.UNKNOWN
+    assert judge.settled["s/t"].base == Tally(runs=9)
+    assert '"settled"' in (record.path / "journal.jsonl").read_text()
+
+
+def test_of_repeated_runs_the_one_that_failed_more_often_is_asked_about(tmp_path: Path) -> None:
+    base = Kernel("base", always(FAIL), [FAIL] * 9)
+    tip = Kernel("tip", always(PASS), [FAIL, *[PASS] * 9])
+    found = settle(tmp_path, base, tip)
+    assert found is not None and found.verdict is Verdict.FIXED

@@ -6,7 +6,17 @@ import pytest
 
 from harness import verdict
 from harness.errors import ExitCode
-from harness.model import Outcome, Result, Row, Run, Splat, Subtest, Verdict
+from harness.model import (
+    Outcome,
+    Result,
+    Row,
+    Run,
+    Settled,
+    Splat,
+    Subtest,
+    Tally,
+    Verdict,
+)
 
 PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
 XFAIL, XPASS, ERROR = Outcome.XFAIL, Outcome.XPASS, Outcome.ERROR
@@ -173,3 +183,47 @@ def test_results_of_the_same_program_are_inherited_without_expectations() -> Non
     columns = [column("base", PASS), column("0001", PASS, inherited="base"), column("tip", PASS)]
     (row,) = verdict.table(columns, frozenset())
     assert [mark.inherited for mark in row.marks] == ["", "base", ""]
+
+
+def test_what_never_came_so_far_is_no_pass() -> None:
+    broken = Result(test=verdict.BUILD, outcome=FAIL, kernel="0001")
+    dead = Result(test=verdict.BOOT, outcome=FAIL, kernel="0002")
+    columns = [
+        column("base", PASS),
+        verdict.Column(label="0001", patch="0001-patch", results=(broken,), built=False),
+        verdict.Column(label="0002", patch="0002-patch", results=(dead,)),
+        verdict.Column(label="tip", patch="tip-patch", results=(broken, dead), built=False),
+    ]
+    rows = {row.result.test: row for row in verdict.table(columns, frozenset())}
+    outcomes = {test: [mark.outcome for mark in row.marks] for test, row in rows.items()}
+    assert outcomes == {
+        verdict.BUILD: [PASS, FAIL, PASS, FAIL],
+        verdict.BOOT: [PASS, None, FAIL, FAIL],
+    }
+
+
+def test_a_flaky_test_has_no_bad_patch() -> None:
+    known = Settled(
+        test="a",
+        step="tip",
+        verdict=Verdict.FLAKY,
+        probability=0.1,
+        base=Tally(failed=2, runs=9),
+        patched=Tally(failed=1, runs=5),
+    )
+    columns = [column("base", PASS), column("0001", PASS), column("tip", FAIL)]
+    (row,) = verdict.table(columns, frozenset(), {"a": known})
+    assert (row.first_bad, row.verdict) == ("", Verdict.FLAKY)
+    assert verdict.exit_code(run(row), new_only=True) is ExitCode.OK
+    assert verdict.exit_code(run(row)) is ExitCode.FAILED
+
+
+def test_what_was_to_fail_on_the_base_and_did_not_is_new_with_the_series() -> None:
+    columns = [column("base", XPASS), column("0001", FAIL), column("tip", FAIL)]
+    (row,) = verdict.table(columns, frozenset())
+    assert (row.verdict, row.first_bad) == (Verdict.NEW, "0001-patch")
+
+
+def test_one_patch_has_its_mark_too() -> None:
+    (row,) = verdict.table([column("base", PASS), column("tip", FAIL)], frozenset())
+    assert row.first_bad == "tip-patch"
