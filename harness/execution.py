@@ -13,6 +13,7 @@ from typing import Protocol
 from harness import plan, verdict
 from harness.boots import Needs
 from harness.guest import Guest
+from harness.known import Known
 from harness.model import (
     Cell,
     Command,
@@ -109,23 +110,15 @@ class Execution:
         self._order = {test.name: number for number, test in enumerate(tests)}
         self._run(tests, self._cell.rounds, 1, look)
 
-    def adopt(
-        self,
-        tests: Sequence[Test],
-        results: Sequence[Result],
-        stray: Sequence[Splat],
-        known_from: str,
-    ) -> None:
+    def adopt(self, tests: Sequence[Test], known: Known) -> None:
         """Take the results of another run for those of the first round."""
         self._order = {test.name: number for number, test in enumerate(tests)}
-        self.stray = [replace(splat, boot=0) for splat in stray]
+        self.stray = [replace(splat, boot=0) for splat in known.stray]
         if self.stray:
             self._record.stray(self._target.label, self.stray)
-        for result in results:
-            if self._target.label == "base" and self._cell.stack.patches:
-                result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
-            result = replace(result, boot=0)
-            self._record.result(result, known_from)
+        for one in known.results:
+            result = self._expected(replace(one, boot=0))
+            self._record.result(result, known.run)
             self._results.append(result)
 
     def run_again(self, tests: Sequence[Test]) -> None:
@@ -265,13 +258,18 @@ class Execution:
     def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:
         label = self._target.label
         result = replace(judge(test, ended, kernel=label, boot=boot), round=number)
-        if label == "base" and self._cell.stack.patches:
-            result = verdict.expect_failure(result, self._cell.stack.fails_on_base)
+        result = self._expected(result)
         with self._lock:
             self._record.result(result)
             self._results.append(result)
             self._watch.ended(result)
         return result
+
+    def _expected(self, result: Result) -> Result:
+        """A result of the base, where the series says what has to fail there."""
+        if self._target.label != "base" or not self._cell.stack.patches:
+            return result
+        return verdict.expect_failure(result, self._cell.stack.fails_on_base)
 
 
 class _Seat:

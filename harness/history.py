@@ -164,46 +164,20 @@ class History:
             " ORDER BY at DESC, test LIMIT ?",
             (test, test, test, limit),
         )
-        return [
-            Entry(
-                run=row[0],
-                test=row[1],
-                kernel=row[2],
-                series=row[3],
-                tree=row[4],
-                release=row[5],
-                outcome=row[6],
-                detail=row[7],
-                duration_s=row[8],
-                at=row[9],
-            )
-            for row in rows
-        ]
+        return [Entry(**one) for one in _named(rows)]
 
     def flakes(self) -> list[Flake]:
         """Tests with different outcomes in one context, the worst first."""
         bad = "outcome IN ('fail', 'timeout', 'crash', 'xfail')"
         rows = self._db.execute(
-            "SELECT test, max(series), max(tree), max(kernel), max(release),"
-            f" sum({bad}) AS failed, count(*) AS runs, max(at)"
+            "SELECT test, max(series) AS series, max(tree) AS tree, max(kernel) AS kernel,"
+            f" max(release) AS release, sum({bad}) AS failed, count(*) AS runs, max(at) AS last"
             " FROM results JOIN runs USING (run)"
             " WHERE context != '' AND outcome NOT IN ('skip', 'error')"
             " GROUP BY test, context HAVING failed > 0 AND failed < runs"
             " ORDER BY 1.0 * failed / runs DESC, test"
         )
-        return [
-            Flake(
-                test=row[0],
-                series=row[1],
-                tree=row[2],
-                kernel=row[3],
-                release=row[4],
-                failed=row[5],
-                runs=row[6],
-                last=row[7],
-            )
-            for row in rows
-        ]
+        return [Flake(**one) for one in _named(rows)]
 
     def run_with(self, kernel: str, contexts: Sequence[str]) -> Path | None:
         """The newest finished run that is there and has a result for each of these contexts on that
@@ -256,9 +230,10 @@ class _Run:
         self.count = len(self._results)
 
     def results(self) -> Iterator[tuple[object, ...]]:
+        """Rows of the table of results, without those that were taken from another run."""
         for one in self._results:
             if one.get("known_from"):
-                continue  # another run's, which has it
+                continue
             kernel = one["kernel"]
             yield (
                 self.name,
@@ -272,6 +247,12 @@ class _Run:
                 one["duration_s"],
                 one["time"],
             )
+
+
+def _named(rows: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Rows with the names of their columns."""
+    names = [column[0] for column in rows.description]
+    return (dict(zip(names, row, strict=True)) for row in rows)
 
 
 def _events(data: bytes) -> Iterator[dict[str, Any]]:

@@ -2,10 +2,9 @@
 """One cell from its series to its results: the whole story on one page."""
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from harness import (
@@ -13,12 +12,13 @@ from harness import (
     context,
     kconfig,
     kernel,
+    known,
     menuconfig,
     plan,
     proc,
-    record,
     reruns,
     slot,
+    steps,
     toolchain,
     tree,
     verdict,
@@ -29,14 +29,13 @@ from harness.errors import (
     BootError,
     BuildError,
     GuestLostError,
-    HarnessError,
     KconfigError,
     QemuDiedError,
 )
 from harness.execution import Execution
 from harness.guest import Guest, accel, agent
 from harness.guest.session import Session
-from harness.history import History
+from harness.known import Known
 from harness.model import (
     Base,
     Cell,
@@ -46,13 +45,11 @@ from harness.model import (
     Kernel,
     Mount,
     Outcome,
-    Patch,
     Result,
     Rounds,
     Run,
     Series,
     Settled,
-    Splat,
     Step,
     Test,
 )
@@ -78,15 +75,15 @@ class CellRun:
     """
 
     def __init__(
-        self, cell: Cell, root: Path, recorded: Record, watch: Watch, look: Look | None = None
+        self, cell: Cell, root: Path, record: Record, watch: Watch, look: Look | None = None
     ) -> None:
         self._look = look
         self._cell = cell
         self._root = root
-        self._record = recorded
+        self._record = record
         self._watch = watch
-        self._steps = _steps(cell)
-        self._stages = Stages(recorded, watch)
+        self._steps = steps.of(cell)
+        self._stages = Stages(record, watch)
         self._executions: dict[str, Execution] = {}
         self._own: dict[str, list[Result]] = {}
         self._sources: dict[str, str] = {}
@@ -96,7 +93,7 @@ class CellRun:
         self._base: Base | None = None
         self._builds: Builds | None = None
         self._boots: Boots | None = None
-        self._saved = SavedGuests(recorded, watch)
+        self._saved = SavedGuests(record, watch)
         self._kconfig = Kconfig()
         self._toolchain = toolchain.Toolchain(cc=cell.cc, llvm=cell.llvm)
         self._mounts: tuple[Mount, ...] = ()
@@ -180,40 +177,26 @@ class CellRun:
         )
         self._executions[step.label] = execution
         last = step is self._steps[-1]
-        if not last and step.label == "base" and (known := self._known(step, tests)):
+        if found := self._known(step):
             with self._stages.stage(f"run {step.label}") as said:
-                execution.adopt(tests, known.results, known.stray, known.run)
-                said.append(f"{_count(execution.results)}, known from run {known.run[-4:]}")
+                execution.adopt(tests, found)
+                said.append(f"{_count(execution.results)}, known from run {found.run[-4:]}")
             return
         try:
             with self._stages.stage(f"run {step.label}") as said, self._saved:
                 self._watch.planned(len(tests) * self._cell.rounds.count)
                 execution.run(tests, self._keep if self._look is not None and last else None)
-                found = _count(execution.results)
-                said.append(f"{found}, guests: {' and '.join(self._boots.used)}")
+                counts = _count(execution.results)
+                said.append(f"{counts}, guests: {' and '.join(self._boots.used)}")
         finally:
             self._builds.find_places(step, execution)  # of the report that may be why it ends
 
-    def _known(self, step: Step, tests: Sequence[Test]) -> "_Known | None":
-        """The results of an earlier run of the same tests, kernel and guests. A history that cannot
-        be asked knows nothing."""
-        contexts = self._contexts.get(step.label, {})
-        if self._cell.fresh_base or self._cell.rounds != Rounds() or "" in contexts.values():
+    def _known(self, step: Step) -> Known | None:
+        """What an earlier run knows of the base, where this one need not look itself."""
+        wanted = step.label == "base" and step is not self._steps[-1]
+        if not wanted or self._cell.fresh_base or self._cell.rounds != Rounds():
             return None
-        try:
-            with History() as known:
-                known.sync()
-                place = known.run_with(step.label, list(contexts.values()))
-        except (HarnessError, sqlite3.Error) as error:
-            self._watch.note(f"the history is not asked: {error}")
-            return None
-        if place is None:
-            return None
-        found, stray = record.results_of(place, step.label)
-        results = tuple(one for one in found if one.test in contexts)
-        if {one.test for one in results} != set(contexts) or any(map(verdict.is_retold, results)):
-            return None
-        return _Known(place.name, verdict.inherited(results, step.label), stray)
+        return known.find(step.label, self._contexts[step.label], self._watch)
 
     def _note_contexts(self, tests: Sequence[Test]) -> None:
         """Write down what the results depend on."""
@@ -435,40 +418,6 @@ class CellRun:
         if base is None or len(self._steps) == 1:
             return frozenset()
         return verdict.fingerprints(base.results, base.stray)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What another run knows of the base."""
-
-    run: str
-    results: tuple[Result, ...]
-    stray: tuple[Splat, ...]
-
-
-def _steps(cell: Cell) -> tuple[Step, ...]:
-    """The kernels to look at, each ahead of the one before, so that the build goes forward."""
-    patches = cell.stack.patches
-    base = Step(label="base", stack=replace(cell.stack, name="base", patches=()))
-    if not patches:
-        return (base,)
-    if not cell.each_patch:
-        tip = Step(label="tip", stack=cell.stack)
-        return (base, tip) if cell.with_base else (tip,)
-    tip = Step(label="tip", stack=cell.stack, patch=_stem(patches[-1]))
-    between = [
-        Step(
-            label=f"{number:04}",
-            stack=replace(cell.stack, patches=patches[:number]),
-            patch=_stem(patches[number - 1]),
-        )
-        for number in range(1, len(patches))
-    ]
-    return (base, *between, tip)
-
-
-def _stem(patch: Patch) -> str:
-    return Path(patch.name).name.removesuffix(".patch")
 
 
 def _of_series(kernel: Kernel, stack: Series) -> tuple[str, ...]:

@@ -71,10 +71,8 @@ def rows(
                 result=result,
                 base=old,
                 verdict=known.verdict if known else first,
-                good=sum(not one.outcome.bad for one in results),
-                total=len(results),
                 settled=known,
-                all_results=tuple(results) if len(results) > 1 else (),
+                all_results=tuple(results),
             )
         )
     return tuple(made)

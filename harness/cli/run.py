@@ -70,6 +70,18 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         metavar="N",
         help="guests at once (default: as many as there are processors for)",
     )
+    group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
+    group.add_argument("--until-fail", action="store_true", help="repeat until a test fails")
+    group.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
+    group.add_argument(
+        "--keep", action="store_true", help="keep sources and guest for a look afterwards"
+    )
+    group.add_argument("--output", metavar="DIR", help="parent of the run directory")
+    _add_comparison(made)
+
+
+def _add_comparison(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("compared with what, and how surely")
     group.add_argument("--base", action="store_true", help="run the unpatched base as well")
     group.add_argument(
         "--fresh-base",
@@ -92,13 +104,6 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--budget", type=float, default=600.0, metavar="S", help="seconds for reruns (default: 600)"
     )
-    group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
-    group.add_argument("--until-fail", action="store_true", help="repeat until a test fails")
-    group.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
-    group.add_argument(
-        "--keep", action="store_true", help="keep sources and guest for a look afterwards"
-    )
-    group.add_argument("--output", metavar="DIR", help="parent of the run directory")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -221,21 +221,29 @@ class Mark:
 class Row:
     """One test of a report: on the kernel with the series, and on the base when that ran too.
 
-    Of a repeated test `result` is its first bad one, else the last; `good` of `total` were not bad.
+    Of a repeated test `result` is its first bad one, else the last.
     `marks` are those of all steps, where each patch had its kernel, and `first_bad` is the patch
     at which the test turned bad. `settled` is what reruns have shown, where there were some,
-    `all_results` all runs of a repeated test.
+    `all_results` all runs of the test.
     """
 
     result: Result
     base: Result | None = None
     verdict: Verdict | None = None
-    good: int = 1
-    total: int = 1
     marks: tuple[Mark, ...] = ()
     first_bad: str = ""
     settled: Settled | None = None
     all_results: tuple[Result, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How often the test ran."""
+        return len(self.all_results) or 1
+
+    @property
+    def good(self) -> int:
+        """How many of these runs were not bad."""
+        return sum(not one.outcome.bad for one in self.all_results or (self.result,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
