@@ -136,8 +136,14 @@ class CellRun:
         doubtful = reruns.doubts(rows, tests, self._sources, self._executions)
         judge = reruns.Judge(self._executions, self._record, self._stages)
         self._settled = judge.settled  # known as far as it got, should it be interrupted
+        before = {label: len(one.splats) for label, one in self._executions.items()}
         with self._saved:
             judge.settle(doubtful, self._cell.reruns)
+        assert self._builds is not None
+        for step in self._steps:
+            execution = self._executions.get(step.label)
+            if execution is not None and len(execution.splats) > before[step.label]:
+                self._builds.find_places(step, execution)
 
     def _inherits(self, step: Step) -> bool:
         """True, and its results are those of the step before it, where its kernel is the same

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which kernels a cell looks at: base, each patch, tip; pure."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +18,18 @@ def of(cell: Cell) -> tuple[Step, ...]:
     if not cell.each_patch:
         tip = Step(label="tip", stack=cell.stack)
         return (base, tip) if cell.with_base else (tip,)
-    tip = Step(label="tip", stack=cell.stack, patch=_stem(patches[-1]))
+    *names, last = _names(patches)
     between = [
-        Step(
-            label=f"{number:04}",
-            stack=replace(cell.stack, patches=patches[:number]),
-            patch=_stem(patches[number - 1]),
-        )
-        for number in range(1, len(patches))
+        Step(label=f"{number:04}", stack=replace(cell.stack, patches=patches[:number]), patch=name)
+        for number, name in enumerate(names, 1)
     ]
-    return (base, *between, tip)
+    return (base, *between, Step(label="tip", stack=cell.stack, patch=last))
 
 
-def _stem(patch: Patch) -> str:
-    return Path(patch.name).name.removesuffix(".patch")
+def _names(patches: Sequence[Patch]) -> list[str]:
+    """The patches' file names, with their numbers where two series of a stack have the same."""
+    stems = [Path(patch.name).name.removesuffix(".patch") for patch in patches]
+    count = Counter(stems)
+    return [
+        stem if count[stem] == 1 else f"{number:04}-{stem}" for number, stem in enumerate(stems, 1)
+    ]

@@ -175,6 +175,12 @@ def _rounds(arguments: argparse.Namespace) -> Rounds:
     until_fail = getattr(arguments, "until_fail", False)
     if count is not None and count < 1:
         raise UsageError("--repeat wants a number above 0")
+    compared = getattr(arguments, "base", False) or getattr(arguments, "each_patch", False)
+    if until_fail and compared and count is None:
+        raise UsageError(
+            "--until-fail with --base has no end on a base that never fails",
+            hint="bound it with --repeat N",
+        )
     return Rounds(
         count=count if count is not None else 0 if until_fail else 1,
         until_fail=until_fail,

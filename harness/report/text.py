@@ -69,7 +69,8 @@ def _table(rows: Sequence[Row], series: str, *, colour: bool, width: int) -> Ite
     name = min(room, max(4, *(len(row.result.test) for row in rows)))
     head = f"{'test':<{name}}"
     head += f"  {'base':<8}" if with_base else ""
-    head += f"  {series if with_base else 'outcome':<8}  {'time':>7}"
+    patched = series if len(series) <= 8 else "series"
+    head += f"  {patched if with_base else 'outcome':<8}  {'time':>7}"
     yield head.rstrip() + ("  verdict" if with_base else "")
     for row in rows:
         yield _row(row, name, with_base=with_base, colour=colour)

@@ -102,6 +102,16 @@ def test_a_guest_without_processors(project: Path, capsys: pytest.CaptureFixture
     assert run(capsys, "run", "--cpus", "0")[0] == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("option", ["--base", "--each-patch"])
+def test_a_base_that_never_fails_would_run_for_ever(
+    project: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    code, said = run(capsys, "run", "--series", "s", "--until-fail", option)
+    assert code == ExitCode.USAGE and "bound it with --repeat" in said
+    code, said = run(capsys, "run", "--series", "s", "--max-reruns", "-1", option)
+    assert code == ExitCode.USAGE and "--max-reruns and --budget are 0 or more" in said
+
+
 def test_a_default_tree_does_not_move_a_series_with_bases(
     project: Path, kernel: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
