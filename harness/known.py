@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness import record, verdict
+from harness import recorded, verdict
 from harness.errors import HarnessError
 from harness.history import History
 from harness.model import Result, Splat
@@ -35,7 +35,7 @@ def find(label: str, contexts: Mapping[str, str], watch: Watch) -> Known | None:
         return None
     if place is None:
         return None
-    found, stray = record.results_of(place, label)
+    found, stray = recorded.results_of(place, label)
     results = tuple(one for one in found if one.test in contexts)
     if {one.test for one in results} != set(contexts) or any(map(verdict.is_retold, results)):
         return None

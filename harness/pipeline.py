@@ -269,6 +269,7 @@ class CellRun:
             proc.find(tool)
         with self._stages.stage("tree") as said:
             self._base = tree.resolve(self._cell.tree, self._cell.commit)
+            self._record.base(self._base)
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
         for note in self._cell.notes:
             self._watch.note(note)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The run directory: what a run did, written as it happens (docs/run-directory.md).
+"""The run directory: what a run does, written as it happens (docs/run-directory.md).
 
 journal.jsonl is appended to and synced line by line, so a result once recorded survives any
 crash; run.json comes at the end, whole.
@@ -7,24 +7,25 @@ crash; run.json comes at the end, whole.
 
 import contextlib
 import datetime
+import hashlib
 import itertools
 import json
 import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness import cache, verdict
-from harness.errors import HostError, UsageError
+from harness import cache
+from harness.errors import HostError
 from harness.model import (
     SCHEMA,
+    Base,
     Cell,
     Kernel,
-    Outcome,
     Result,
     Run,
     Series,
@@ -32,14 +33,11 @@ from harness.model import (
     Splat,
     Stage,
     Step,
-    Subtest,
-    Tally,
     Test,
-    Verdict,
-    splat_of,
 )
 
-_STAMP = "%Y%m%dT%H%M%SZ"
+STAMP = "%Y%m%dT%H%M%SZ"
+"""The time that a run directory's name begins with."""
 
 
 class Record:
@@ -47,7 +45,7 @@ class Record:
 
     def __init__(self, parent: Path, *, series: str, base: str, kconfig: str) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        parts = [now.strftime(_STAMP), series, base, kconfig]
+        parts = [now.strftime(STAMP), series, base, kconfig]
         name = "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
         self.path = _make_unique(parent, name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -78,7 +76,7 @@ class Record:
         """What is run, with the patches' digests, and the command line that asked for it."""
         about = asdict(cell)
         about["stack"]["patches"] = [
-            {"name": p.name, "strip": p.strip, "sha256": cache.digest(p.data)}
+            {"name": p.name, "strip": p.strip, "sha256": hashlib.sha256(p.data).hexdigest()}
             for p in cell.stack.patches
         ]
         self._write("cell", cell=about, argv=argv)
@@ -104,7 +102,12 @@ class Record:
             kernels=[step.label for step in steps],
             patches=[step.patch for step in steps],
             tests=[test.name for test in tests],
+            details=[asdict(test) for test in tests],
         )
+
+    def base(self, base: Base) -> None:
+        """The tree before any patch."""
+        self._write("base", **asdict(base))
 
     def inherit(self, label: str, source: str) -> None:
         """A step has the results of an earlier one, as its kernel is the same program."""
@@ -214,164 +217,3 @@ def _inherited(run: Run) -> dict[str, str]:
     """Patches whose kernel is the same program as an earlier step's: the label of that step."""
     marks = [mark for row in run.rows for mark in row.marks]
     return {mark.patch: mark.inherited for mark in marks if mark.inherited}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A run as its directory tells it: `argv` of the harness, `exit` None when it was killed."""
-
-    run: Run
-    argv: tuple[str, ...]
-    started: str
-    exit: int | None
-
-
-def recent() -> list[Path]:
-    """The run directories of this user, the newest first."""
-    return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
-
-
-def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[Splat, ...]]:
-    """The results of one step of a run, in its first round, and its splats of no test."""
-    lines = (directory / "journal.jsonl").read_text(errors="replace").splitlines()
-    found: list[Result] = []
-    stray: tuple[Splat, ...] = ()
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            event = json.loads(line)
-            if event.get("kernel") != label:
-                continue
-            if event["event"] == "result" and event.get("round", 1) == 1:
-                found.append(_result(event))
-            elif event["event"] == "stray":
-                stray = tuple(splat_of(one) for one in event["splats"])
-    return tuple(found), stray
-
-
-def find(name: str = "") -> Path:
-    """The run directory of a path, a name or the beginning of one, the newest for no name."""
-    if name and (Path(name) / "journal.jsonl").exists():
-        return Path(name)
-    found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
-    if not found:
-        what = f"no run {name}" if name else "no run yet"
-        raise UsageError(f"{what} in {cache.runs()}", hint="`harness list` shows them")
-    return found[0]
-
-
-def load(directory: Path) -> Recorded:
-    """What the journal says, so a run that was killed in the middle can be read as well."""
-    lines = (directory / "journal.jsonl").read_text(errors="replace").splitlines()
-    events: dict[str, list[dict[str, Any]]] = {}
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the last line of a killed harness
-            event = json.loads(line)
-            events.setdefault(event["event"], []).append(event)
-    unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
-    unknown["time"] = _stamped(directory.name)
-    cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
-    plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
-    later = {_of(event): event["splats"] for event in events.get("splats", ())}
-    results = [
-        _result({**event, "splats": later.get(_of(event), event["splats"])})
-        for event in events.get("result", ())
-    ]
-    label = plan["kernels"][-1]
-    columns = _columns(plan, events, results)
-    tip = columns[-1].results
-    known = cache.read_json(directory / "run.json") or {}
-    before = [one for one in results if one.kernel == "base" != label]
-    stray = {e["kernel"]: [splat_of(one) for one in e["splats"]] for e in events.get("stray", ())}
-    ran = {e["kernel"]: e["source"] for e in events.get("inherit", ())}.get(label, label)
-    shown = verdict.fingerprints(before, () if label == "base" else stray.get("base", ()))
-    run = Run(
-        directory=directory,
-        series=cell["cell"]["stack"]["name"],
-        base=known.get("base") or cell["cell"]["tree"],
-        kernel_release=next((e["release"] for e in events.get("kernel", ())), ""),
-        guest=known.get("guest", ""),
-        accel=known.get("accel", ""),
-        stages=tuple(
-            Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
-        ),
-        rows=verdict.table(columns, shown, _settled(events)),
-        splats=tuple(splat for one in results for splat in one.splats),
-        stray=verdict.marked(stray.get(ran, ()), shown),
-        warnings=tuple(known.get("warnings", ())),
-        unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
-    )
-    finish = events.get("finish", [{}])[0]
-    return Recorded(
-        run=run,
-        argv=tuple(cell["argv"]),
-        started=cell["time"],
-        exit=finish.get("exit"),
-    )
-
-
-def _settled(events: dict[str, list[dict[str, Any]]]) -> dict[str, Settled]:
-    found = {}
-    for event in events.get("settled", ()):
-        found[event["test"]] = Settled(
-            test=event["test"],
-            step=event["step"],
-            verdict=Verdict(event["verdict"]),
-            probability=event["probability"],
-            base=Tally(**event["base"]),
-            patched=Tally(**event["patched"]),
-        )
-    return found
-
-
-def _columns(
-    plan: dict[str, Any], events: dict[str, list[dict[str, Any]]], results: Sequence[Result]
-) -> list[verdict.Column]:
-    """What each step of the plan came to."""
-    built = {event["label"] for event in events.get("kernel", ())}
-    source = {event["kernel"]: event["source"] for event in events.get("inherit", ())}
-    found: dict[str, verdict.Column] = {}
-    for label, patch in zip(
-        plan["kernels"], plan.get("patches", [""] * len(plan["kernels"])), strict=True
-    ):
-        own = tuple(one for one in results if one.kernel == label)
-        like = found[source[label]].results if label in source else ()
-        found[label] = verdict.Column(
-            label=label,
-            patch=patch,
-            results=(*own, *verdict.inherited(like, label)),
-            inherited=source.get(label, ""),
-            built=label in built,
-        )
-    return list(found.values())
-
-
-def _of(event: dict[str, Any]) -> tuple[Any, ...]:
-    """Which result an event is about."""
-    return event["test"], event["kernel"], event.get("round", 1)
-
-
-def _stamped(name: str) -> str:
-    """The time that a run directory's name begins with, as ISO 8601 has it; empty for none."""
-    try:
-        stamp = datetime.datetime.strptime(name[:16], _STAMP).replace(tzinfo=datetime.UTC)
-    except ValueError:
-        return ""
-    return stamp.isoformat(timespec="seconds")
-
-
-def _result(event: dict[str, Any]) -> Result:
-    return Result(
-        test=event["test"],
-        outcome=Outcome(event["outcome"]),
-        kernel=event["kernel"],
-        boot=event["boot"],
-        round=event.get("round", 1),
-        duration_s=event["duration_s"],
-        detail=event["detail"],
-        output=event["output"],
-        subtests=tuple(
-            Subtest(name=s["name"], outcome=Outcome(s["outcome"]), detail=s["detail"])
-            for s in event["subtests"]
-        ),
-        splats=tuple(splat_of(splat) for splat in event["splats"]),
-    )

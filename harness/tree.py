@@ -230,7 +230,7 @@ def _locked(mirror: Path) -> Any:
 def _describe(name: str, mirror: Path, commit: str) -> Base:
     """The Base of a commit, remembered beside the mirror."""
     memo = mirror.with_suffix(".bases") / f"{commit}.json"
-    if known := cache.read_json(memo):
+    if (known := cache.read_json(memo)) and "imported" in known:
         return Base(**{**known, "name": name, "mirror": mirror})
     git = Git(mirror)
     makefile = git.run("cat-file", "-p", f"{commit}:Makefile")
@@ -243,6 +243,7 @@ def _describe(name: str, mirror: Path, commit: str) -> Base:
         commit=commit,
         tree=git.out("rev-parse", f"{commit}^{{tree}}"),
         version=".".join(fields),
+        imported=not git.run("show-ref", "--verify", "-q", _imported(commit)).status,
     )
     cache.write_json(memo, {**asdict(base), "mirror": str(mirror)})
     return base
@@ -297,8 +298,13 @@ def _commit_files(name: str, mirror: Path, top: Path, index: Path) -> str:
     git.out("add", "-f", "-A", ".")
     tree = git.out("write-tree")
     commit = git.out("commit-tree", "-m", "Imported by harness", tree)
-    git.out("update-ref", f"refs/harness/{commit}", commit)
+    git.out("update-ref", _imported(commit), commit)
     return commit
+
+
+def _imported(commit: str) -> str:
+    """The reference that keeps a commit of our own making."""
+    return f"refs/harness/{commit}"
 
 
 def _is_repository(path: Path) -> bool:

@@ -101,9 +101,9 @@ def _flakes(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from harness import comparison, record
+    from harness import comparison, record, recorded
 
-    one, other = (record.load(record.find(name)) for name in (arguments.one, arguments.other))
+    one, other = (recorded.load(recorded.find(name)) for name in (arguments.one, arguments.other))
     run = comparison.of(one.run, other.run)
     code = comparison.exit_code(run, new_only=arguments.new_only)
     if arguments.json:

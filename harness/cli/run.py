@@ -114,9 +114,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _rerun(arguments: argparse.Namespace) -> int:
     """The command line of an earlier run, with what is new in this one, for its bad tests."""
-    from harness import record, verdict
+    from harness import recorded, verdict
 
-    before = record.load(record.find(arguments.rerun_failed))
+    before = recorded.load(recorded.find(arguments.rerun_failed))
     bad = [row.result.test for row in before.run.rows if row.result.outcome.bad or row.first_bad]
     bad = [test for test in bad if test not in verdict.OWN_TESTS]
     bad += before.run.unfinished

@@ -26,16 +26,16 @@ def add(commands: Any) -> None:
 
 
 def _names(**_: Any) -> list[str]:
-    from harness import record
+    from harness import recorded
 
-    return [path.name for path in record.recent()]
+    return [path.name for path in recorded.recent()]
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from harness import record
+    from harness import recorded
 
-    for path in record.recent()[: arguments.n]:
-        one = record.load(path)
+    for path in recorded.recent()[: arguments.n]:
+        one = recorded.load(path)
         counts = Counter(str(row.result.outcome) for row in one.run.rows)
         said = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no result"
         if arguments.json:
@@ -49,9 +49,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from harness import record
+    from harness import record, recorded
 
-    one = record.load(record.find(arguments.run))
+    one = recorded.load(recorded.find(arguments.run))
     run = one.run
     if arguments.json:
         code = ExitCode.INTERRUPTED if one.exit is None else one.exit

@@ -97,10 +97,10 @@ def _check_build(root: Path, name: str) -> int:
 
 
 def _series_table(arguments: argparse.Namespace) -> int:
-    from harness import record
+    from harness import recorded
     from harness.report import table
 
-    runs = [record.load(record.find(name)).run for name in arguments.run]
+    runs = [recorded.load(recorded.find(name)).run for name in arguments.run]
     print(table.markdown(runs), end="")
     return ExitCode.OK
 

@@ -11,6 +11,7 @@ from harness.model.guest import (
     Loss,
     Mount,
 )
+from harness.model.metric import Better, Comparison, Metric
 from harness.model.run import (
     Cell,
     Mark,
@@ -36,9 +37,11 @@ SCHEMA = 1
 
 __all__ = [
     "Base",
+    "Better",
     "Cell",
     "Command",
     "CommandResult",
+    "Comparison",
     "Contents",
     "Disk",
     "Fragment",
@@ -49,6 +52,7 @@ __all__ = [
     "Kernel",
     "Loss",
     "Mark",
+    "Metric",
     "Mount",
     "Outcome",
     "Patch",

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from harness.model.guest import Disk, GuestSpec, Mount
+from harness.model.metric import Comparison, Metric
 from harness.model.source import Series
 from harness.model.splat import Splat
 
@@ -87,6 +88,7 @@ class Result:
     output: str = ""
     subtests: tuple[Subtest, ...] = ()
     splats: tuple[Splat, ...] = ()
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,8 @@ class Row:
     Of a repeated test `result` is its first bad one, else the last.
     `marks` are those of all steps, where each patch had its kernel, and `first_bad` is the patch
     at which the test turned bad. `settled` is what reruns have shown, where there were some,
-    `all_results` all runs of the test.
+    `all_results` all runs of the test;
+    `metrics` are the figures that it reported on both kernels.
     """
 
     result: Result
@@ -234,6 +237,7 @@ class Row:
     first_bad: str = ""
     settled: Settled | None = None
     all_results: tuple[Result, ...] = ()
+    metrics: tuple[Comparison, ...] = ()
 
     @property
     def total(self) -> int:

@@ -39,13 +39,15 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A kernel tree before any patch. `version` is from its Makefile, as 6.12.117."""
+    """A kernel tree before any patch. `version` is from its Makefile, as 6.12.117; `imported`: it
+    has no history, the commit is of our own making and nobody else has it."""
 
     name: str
     mirror: Path
     commit: str
     tree: str
     version: str
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model.source", "model.splat", "agent.pytest_server")
+    ("errors", "model.source", "model.splat", "model.metric", "agent.pytest_server")
     + ("splat.frames", "splat.lines", "splat.families"),
     ("model.guest", "cache"),
     ("model.run",),
@@ -43,6 +43,7 @@ LAYERS = (
     ("places",),
     ("guest.snapshot",),
     ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake"),
+    ("recorded",),
     ("saved", "stages", "known"),
     ("report.paint",),
     ("report.patches",),

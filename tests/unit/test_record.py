@@ -13,7 +13,9 @@ import pytest
 from harness import series
 from harness.errors import UsageError
 from harness.model import (
+    Base,
     Cell,
+    Disk,
     Frame,
     Kernel,
     Outcome,
@@ -28,7 +30,8 @@ from harness.model import (
     Verdict,
 )
 from harness.model import Test as PlannedTest
-from harness.record import Record, document, find, load
+from harness.record import Record, document
+from harness.recorded import find, load
 
 BASE = Step(label="base", stack=Series(name="base"))
 TIP = Step(label="tip", stack=Series(name="a+b"))
@@ -225,3 +228,19 @@ def test_the_steps_of_a_series_come_back(tmp_path: Path) -> None:
     assert made["results"][0]["patches"] == {"0001-x": "fail", "0002-y": "fail"}
     assert made["results"][0]["first_bad"] == "0001-x"
     assert made["inherited"] == {"0002-y": "0001"}
+
+
+def test_a_journal_tells_what_was_run_from_what(tmp_path: Path) -> None:
+    stack = Series(name="a", patches=(Patch(name="1.patch", data=b"one"),))
+    base = Base(name="6.12", mirror=tmp_path, commit="c" * 40, tree="t" * 40, version="6.12.1")
+    disk = Disk(name="s", size_bytes=4096, bps_read=10)
+    test = PlannedTest(name="s/one", argv=("./one", "-v"), expect_splat=("warning: x",), disk=disk)
+    kernel = Kernel(key="k", release="6.12.1", tree="t", dir=tmp_path, cached=True, warnings=("w",))
+    with open_record(tmp_path) as record:
+        record.cell(Cell(stack=stack, tree="6.12"), ["run"])
+        record.base(base)
+        record.plan([Step(label="tip", stack=stack)], [test])
+        record.kernel("tip", kernel)
+    found = load(record.path)
+    assert (found.base, found.kernels, found.tests) == (base, {"tip": kernel}, {"s/one": test})
+    assert [path.read_bytes() for path in found.patches] == [p.data for p in stack.patches]

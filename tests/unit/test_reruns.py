@@ -22,7 +22,8 @@ from harness.model import (
     Verdict,
 )
 from harness.model import Test as PlannedTest
-from harness.record import Record, load
+from harness.record import Record
+from harness.recorded import load
 from harness.stages import Stages
 
 PASS, FAIL, CRASH = Outcome.PASS, Outcome.FAIL, Outcome.CRASH

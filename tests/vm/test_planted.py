@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness import record
+from harness import recorded
 from harness.blame import edits
 from harness.report import text
 from tests.vm.conftest import REPO, Harness
@@ -83,5 +83,5 @@ def test_is_named(harness: Harness, patch: Path) -> None:
     (patch_named,) = [one[3] for one in positions(splat) if one[:3] == wanted]
     slug = re.sub(r"^\d+-|\.patch$", "", patch_named)
     assert slug and f"aio-{subject}".startswith(slug)
-    shown = text.render(record.load(Path(run["run_dir"])).run)
+    shown = text.render(recorded.load(Path(run["run_dir"])).run)
     assert f"during {first['test']}" in shown and f"{FILE}:{at}  <- " in shown

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs of the past, as their directories tell them (docs/run-directory.md).
+
+Everything comes from the journal, so a run that was killed in the middle can be read as well.
+"""
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import cache, verdict
+from harness.errors import UsageError
+from harness.model import (
+    Base,
+    Better,
+    Disk,
+    Kernel,
+    Metric,
+    Outcome,
+    Result,
+    Run,
+    Settled,
+    Splat,
+    Stage,
+    Subtest,
+    Tally,
+    Test,
+    Verdict,
+    splat_of,
+)
+from harness.record import STAMP
+
+Events = dict[str, list[dict[str, Any]]]
+"""The lines of a journal by their event, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A run as its directory tells it.
+
+    `argv` is the harness's, `exit` None when it was killed, `error` why a stage failed. `cell` is
+    what was run, as the journal has it (model.Cell as JSON), `steps` the labels of its kernels in
+    order. `kernels` has those that were built, by label; `tests` the plan, by name; `results`
+    everything that ran on any kernel. What a journal of an older version does not say is empty.
+    """
+
+    run: Run
+    argv: tuple[str, ...] = ()
+    started: str = ""
+    exit: int | None = None
+    error: str = ""
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    base: Base | None = None
+    steps: tuple[str, ...] = ()
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    tests: Mapping[str, Test] = field(default_factory=dict)
+    results: tuple[Result, ...] = ()
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return self.run.directory
+
+    @property
+    def patches(self) -> tuple[Path, ...]:
+        """The patches that were applied, in order, as the run directory keeps them."""
+        return tuple(sorted((self.directory / "patches").glob("*.*")))
+
+
+def recent() -> list[Path]:
+    """The run directories of this user, the newest first."""
+    return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
+
+
+def find(name: str = "") -> Path:
+    """The run directory of a path, a name or the beginning of one, the newest for no name."""
+    if name and (Path(name) / "journal.jsonl").exists():
+        return Path(name)
+    found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
+    if not found:
+        what = f"no run {name}" if name else "no run yet"
+        raise UsageError(f"{what} in {cache.runs()}", hint="`harness list` shows them")
+    return found[0]
+
+
+def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[Splat, ...]]:
+    """The results of one step of a run, in its first round, and its splats of no test."""
+    found: list[Result] = []
+    stray: tuple[Splat, ...] = ()
+    for event in _journal(directory):
+        if event.get("kernel") != label:
+            continue
+        if event["event"] == "result" and event.get("round", 1) == 1:
+            found.append(_result(event))
+        elif event["event"] == "stray":
+            stray = tuple(splat_of(one) for one in event["splats"])
+    return tuple(found), stray
+
+
+def load(directory: Path) -> Recorded:
+    """What the journal says."""
+    events: Events = {}
+    for event in _journal(directory):
+        events.setdefault(event["event"], []).append(event)
+    unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
+    unknown["time"] = _stamped(directory.name)
+    cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
+    plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
+    known = cache.read_json(directory / "run.json") or {}
+    results = _results(events)
+    return Recorded(
+        run=_run(directory, cell["cell"], plan, events=events, results=results, known=known),
+        argv=tuple(cell["argv"]),
+        started=cell["time"],
+        exit=events.get("finish", [{}])[0].get("exit"),
+        error=known.get("error", ""),
+        cell=cell["cell"],
+        base=next((_base(event) for event in events.get("base", ())), None),
+        steps=tuple(plan["kernels"]),
+        kernels={event["label"]: _kernel(event) for event in events.get("kernel", ())},
+        tests={one["name"]: _test(one) for one in plan.get("details", ())},
+        results=tuple(results),
+    )
+
+
+def _journal(directory: Path) -> Iterator[dict[str, Any]]:
+    for line in (directory / "journal.jsonl").read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):  # the last line of a killed harness
+            yield json.loads(line)
+
+
+def _run(
+    directory: Path,
+    cell: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    *,
+    events: Events,
+    results: Sequence[Result],
+    known: Mapping[str, Any],
+) -> Run:
+    label = plan["kernels"][-1]
+    columns = _columns(plan, events, results)
+    tip = columns[-1].results
+    before = [one for one in results if one.kernel == "base" != label]
+    stray = {e["kernel"]: [splat_of(one) for one in e["splats"]] for e in events.get("stray", ())}
+    ran = {e["kernel"]: e["source"] for e in events.get("inherit", ())}.get(label, label)
+    shown = verdict.fingerprints(before, () if label == "base" else stray.get("base", ()))
+    return Run(
+        directory=directory,
+        series=cell["stack"]["name"],
+        base=known.get("base") or cell["tree"],
+        kernel_release=next((e["release"] for e in events.get("kernel", ())), ""),
+        guest=known.get("guest", ""),
+        accel=known.get("accel", ""),
+        stages=tuple(
+            Stage(name=e["name"], duration_s=e["duration_s"]) for e in events.get("stage", ())
+        ),
+        rows=verdict.table(columns, shown, _settled(events)),
+        splats=tuple(splat for one in results for splat in one.splats),
+        stray=verdict.marked(stray.get(ran, ()), shown),
+        warnings=tuple(known.get("warnings", ())),
+        unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
+    )
+
+
+def _settled(events: Events) -> dict[str, Settled]:
+    found = {}
+    for event in events.get("settled", ()):
+        found[event["test"]] = Settled(
+            test=event["test"],
+            step=event["step"],
+            verdict=Verdict(event["verdict"]),
+            probability=event["probability"],
+            base=Tally(**event["base"]),
+            patched=Tally(**event["patched"]),
+        )
+    return found
+
+
+def _columns(
+    plan: Mapping[str, Any], events: Events, results: Sequence[Result]
+) -> list[verdict.Column]:
+    """What each step of the plan came to."""
+    built = {event["label"] for event in events.get("kernel", ())}
+    source = {event["kernel"]: event["source"] for event in events.get("inherit", ())}
+    found: dict[str, verdict.Column] = {}
+    for label, patch in zip(
+        plan["kernels"], plan.get("patches", [""] * len(plan["kernels"])), strict=True
+    ):
+        own = tuple(one for one in results if one.kernel == label)
+        like = found[source[label]].results if label in source else ()
+        found[label] = verdict.Column(
+            label=label,
+            patch=patch,
+            results=(*own, *verdict.inherited(like, label)),
+            inherited=source.get(label, ""),
+            built=label in built,
+        )
+    return list(found.values())
+
+
+def _results(events: Events) -> list[Result]:
+    """All results, with what was found out later of their splats."""
+    later = {_of(event): event["splats"] for event in events.get("splats", ())}
+    return [
+        _result({**event, "splats": later.get(_of(event), event["splats"])})
+        for event in events.get("result", ())
+    ]
+
+
+def _of(event: dict[str, Any]) -> tuple[Any, ...]:
+    """Which result an event is about."""
+    return event["test"], event["kernel"], event.get("round", 1)
+
+
+def _stamped(name: str) -> str:
+    """The time that a run directory's name begins with, as ISO 8601 has it; empty for none."""
+    try:
+        stamp = datetime.datetime.strptime(name[:16], STAMP).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return ""
+    return stamp.isoformat(timespec="seconds")
+
+
+def _result(event: dict[str, Any]) -> Result:
+    return Result(
+        test=event["test"],
+        outcome=Outcome(event["outcome"]),
+        kernel=event["kernel"],
+        boot=event["boot"],
+        round=event.get("round", 1),
+        duration_s=event["duration_s"],
+        detail=event["detail"],
+        output=event["output"],
+        subtests=tuple(
+            Subtest(name=s["name"], outcome=Outcome(s["outcome"]), detail=s["detail"])
+            for s in event["subtests"]
+        ),
+        splats=tuple(splat_of(splat) for splat in event["splats"]),
+        metrics=tuple(
+            Metric(name=m["name"], value=m["value"], unit=m["unit"], better=Better(m["better"]))
+            for m in event.get("metrics", ())
+        ),
+    )
+
+
+def _base(event: Mapping[str, Any]) -> Base:
+    return Base(
+        name=event["name"],
+        mirror=Path(event["mirror"]),
+        commit=event["commit"],
+        tree=event["tree"],
+        version=event["version"],
+        imported=event["imported"],
+    )
+
+
+def _kernel(event: Mapping[str, Any]) -> Kernel:
+    return Kernel(
+        key=event["key"],
+        release=event["release"],
+        tree=event["tree"],
+        dir=Path(event["dir"]),
+        cached=event["cached"],
+        boots=event.get("boots", "bzImage"),
+        image_digest=event.get("image_digest", ""),
+        warnings=tuple(event["warnings"]),
+    )
+
+
+def _test(told: Mapping[str, Any]) -> Test:
+    lists = {key: tuple(told[key]) for key in ("argv", "expect_splat", "server")}
+    disk = Disk(**told["disk"]) if told["disk"] else None
+    return Test(**{**told, **lists, "disk": disk})
