@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`harness list` and `harness show`: runs of the past."""
+"""`harness list`, `harness show` and `harness report`: runs of the past."""
 
 import argparse
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.cli import parser, screen
-from harness.errors import ExitCode
+from harness.errors import ExitCode, UsageError
 from harness.model import SCHEMA
-from harness.report import text
+from harness.report import FORMATS, Options, text
 
 
 def add(commands: Any) -> None:
@@ -23,6 +25,22 @@ def add(commands: Any) -> None:
     parser.completes(run, _names)
     show.add_argument("--test", metavar="NAME", help="one test with its whole output")
     show.add_argument("--json", action="store_true", help="the run's JSON document")
+    report = parser.command(commands, "report", _report, "runs of the past, for people or programs")
+    runs = report.add_argument(
+        "run", nargs="*", default=[""], metavar="RUN", help="name, end or path (default: the last)"
+    )
+    parser.completes(runs, _names)
+    formats = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
+    report.add_argument("--format", choices=tuple(FORMATS), default="text", help=formats)
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="in place of the screen")
+    report.add_argument(
+        "--origin", default="harness", metavar="NAME", help="kcidb: the CI system that reports"
+    )
+    report.add_argument(
+        "--patch",
+        metavar="FILE",
+        help="b4: a mail with one patch (- reads it), of which alone is reported",
+    )
 
 
 def _names(**_: Any) -> list[str]:
@@ -48,6 +66,30 @@ def _list(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from harness import cache, recorded
+    from harness.report import reporter
+
+    options = screen.report_options() if arguments.output is None else Options()
+    options = replace(options, origin=arguments.origin, patch=_mail(arguments.patch))
+    runs = [recorded.load(recorded.find(name)) for name in arguments.run]
+    made = reporter(arguments.format)(runs, options)
+    if arguments.output is None:
+        print(made, end="")
+    else:
+        cache.write_whole(arguments.output, made.encode())
+    return ExitCode.OK
+
+
+def _mail(name: str | None) -> bytes | None:
+    if name is None:
+        return None
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--patch {name}: {error.strerror}") from None
+
+
 def _show(arguments: argparse.Namespace) -> int:
     from harness import record, recorded
 
@@ -59,14 +101,7 @@ def _show(arguments: argparse.Namespace) -> int:
         return ExitCode.OK
     if arguments.test:
         return _show_test(run, arguments.test)
-    print(f"harness {' '.join(one.argv)}")
-    print(
-        text.render(run, colour=screen.colour(sys.stdout), width=screen.width(sys.stdout)), end=""
-    )
-    if one.exit is None:
-        print("the harness was killed in the middle of this run, or it still goes on")
-    elif one.exit:
-        print(f"exit status {one.exit}")
+    print(text.report([one], screen.report_options()), end="")
     return ExitCode.OK
 
 

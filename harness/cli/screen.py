@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ExitCode, HarnessError
-from harness.report import text
+from harness.report import Options, text
 
 _choice = "auto"
 
@@ -58,6 +58,11 @@ def watch(*, quiet: bool = False) -> Any:
     log.setLevel(logging.INFO)
     log.handlers[:] = [terminal]
     return terminal
+
+
+def report_options() -> Options:
+    """How reports on standard output look."""
+    return Options(colour=colour(sys.stdout), width=width(sys.stdout))
 
 
 def width(stream: Any) -> int:

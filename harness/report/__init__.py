@@ -1,1 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""Reports of recorded runs: one room for each format, all from the same record.
+
+A room of FORMATS has `report(runs, options)`, a Reporter. To add one: the room, its line here, its
+paragraph in docs/reports.md.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from harness.recorded import Recorded
+
+FORMATS = {
+    "text": "for a terminal",
+}
+"""The rooms here that make reports, and what each is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`colour` and `width` (columns) are those of a terminal; `origin` is the name of the CI system
+    that reports; `patch` a mail with one patch, of which alone is to be reported."""
+
+    colour: bool = False
+    width: int = 100
+    origin: str = "harness"
+    patch: bytes | None = None
+
+
+class Reporter(Protocol):
+    """Makes a report."""
+
+    def __call__(self, runs: Sequence[Recorded], options: Options) -> str:
+        """The whole text, ending with a new line. UsageError where these runs cannot have one."""
+        ...
+
+
+def reporter(name: str) -> Reporter:
+    """The reporter of a format."""
+    return cast(Reporter, importlib.import_module(f"harness.report.{name}").report)

@@ -11,7 +11,8 @@ from typing import Any
 from harness import cache, verdict
 from harness.errors import HarnessError
 from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
-from harness.report import patches
+from harness.recorded import Recorded
+from harness.report import Options, patches
 from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
@@ -35,6 +36,21 @@ _WRAP: dict[str, Any] = {
 def render(run: Run, *, colour: bool = False, width: int = _WIDTH) -> str:
     """The whole report, ending with a new line."""
     return "\n".join(_lines(run, colour=colour, width=width)) + "\n"
+
+
+def report(runs: Sequence[Recorded], options: Options) -> str:
+    """See harness.report.Reporter: one report below the other, each with its command line."""
+    return "\n".join(_recorded(one, options) for one in runs)
+
+
+def _recorded(one: Recorded, options: Options) -> str:
+    lines = [f"harness {shlex.join(one.argv)}"]
+    lines += render(one.run, colour=options.colour, width=options.width).splitlines()
+    if one.exit is None:
+        lines.append("the harness was killed in the middle of this run, or it still goes on")
+    elif one.exit:
+        lines.append(f"exit status {one.exit}{f': {one.error}' if one.error else ''}")
+    return "\n".join(lines) + "\n"
 
 
 def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
