@@ -108,7 +108,7 @@ class Execution:
     def run(self, tests: Sequence[Test], look: Look | None = None) -> None:
         """Run them all. Raises StageError when no guest comes up."""
         self._order = {test.name: number for number, test in enumerate(tests)}
-        self._run(tests, self._cell.rounds, 1, look)
+        self._run(tests, self._cell.rounds, 1, look=look)
 
     def adopt(self, tests: Sequence[Test], known: Known) -> None:
         """Take the results of another run for those of the first round."""
@@ -121,18 +121,28 @@ class Execution:
             self._record.result(result, known.run)
             self._results.append(result)
 
-    def run_again(self, tests: Sequence[Test]) -> None:
-        """Some of them once more, in a round of their own."""
+    def run_again(self, tests: Sequence[Test], *, alone: bool = False) -> None:
+        """Some of them once more, in a round of their own; with `alone` in one guest at a time."""
         last = max((one.round for one in self._results), default=0)
-        self._run(tests, Rounds(), last + 1)
+        for test in tests:
+            self._order.setdefault(test.name, len(self._order))
+        self._run(tests, Rounds(), last + 1, alone=alone)
 
     def _run(
-        self, tests: Sequence[Test], rounds: Rounds, first: int, look: Look | None = None
+        self,
+        tests: Sequence[Test],
+        rounds: Rounds,
+        first: int,
+        *,
+        look: Look | None = None,
+        alone: bool = False,
     ) -> None:
+        if not tests:
+            return
         self._stopped = False
         groups = plan.groups(tests, self._fit)
         queue = plan.Queue(groups, rounds, first)
-        self._count = count = 1 if look else self._guests_at_once(len(groups))
+        self._count = count = 1 if look or alone else self._guests_at_once(len(groups))
         if count == 1:
             self._work(queue, look)
         else:

@@ -13,6 +13,7 @@ from harness import (
     kconfig,
     kernel,
     known,
+    measure,
     menuconfig,
     plan,
     proc,
@@ -90,6 +91,7 @@ class CellRun:
         self._settled: dict[str, Settled] = {}
         self._contexts: dict[str, dict[str, str]] = {}
         self._planned: tuple[Test, ...] = ()
+        self._measured: tuple[Test, ...] = ()
         self._base: Base | None = None
         self._builds: Builds | None = None
         self._boots: Boots | None = None
@@ -104,8 +106,10 @@ class CellRun:
     def run(self) -> None:
         """The story. Raises StageError (or another HarnessError) when a stage fails."""
         suites = self._prepare()
-        every = [self._isolated(test) for one in suites for test in one.tests]
+        every = [self._as_asked(test) for one in suites for test in one.tests]
         self._planned = tests = plan.select(every, self._cell.tests)
+        if len(self._steps) > 1 and self._look is None:
+            self._measured = tuple(test for test in tests if test.samples > 1)
         boots.check_kind(self._cell.guest_kind, boots.why_unfit((), self._cell.guest), tests)
         self._record.plan(self._steps, tests)
         self._build_all()
@@ -124,9 +128,18 @@ class CellRun:
                     self._failed(verdict.BOOT, step, error.message)
                 if not step.between:
                     raise
+        self._measure()
         if self._saved.given_up:
             self._note_contexts(tests)  # in other guests than was thought
         self._settle(tests)
+
+    def _measure(self) -> None:
+        """Run the tests whose figures are compared, on base and patched in turn."""
+        ends = [self._steps[0].label, self._steps[-1].label]
+        labels = [label for label in ends if label in self._executions]
+        if self._measured and labels:
+            with self._more_runs():
+                measure.measure(self._measured, labels, self._executions, self._stages)
 
     def _settle(self, tests: Sequence[Test]) -> None:
         """Run again what failed, until it is known whether that is of the series."""
@@ -136,10 +149,16 @@ class CellRun:
         doubtful = reruns.doubts(rows, tests, self._sources, self._executions)
         judge = reruns.Judge(self._executions, self._record, self._stages)
         self._settled = judge.settled  # known as far as it got, should it be interrupted
+        with self._more_runs():
+            judge.settle(doubtful, self._cell.reruns)
+
+    @contextlib.contextmanager
+    def _more_runs(self) -> Iterator[None]:
+        """Tests run once more; then what the kernels reported meanwhile gets its places."""
+        assert self._builds is not None
         before = {label: len(one.splats) for label, one in self._executions.items()}
         with self._saved:
-            judge.settle(doubtful, self._cell.reruns)
-        assert self._builds is not None
+            yield
         for step in self._steps:
             execution = self._executions.get(step.label)
             if execution is not None and len(execution.splats) > before[step.label]:
@@ -183,7 +202,11 @@ class CellRun:
         )
         self._executions[step.label] = execution
         last = step is self._steps[-1]
-        if found := self._known(step):
+        if not step.between:
+            tests = [test for test in tests if test not in self._measured]
+        if not tests:
+            return
+        if found := self._known(step, tests):
             with self._stages.stage(f"run {step.label}") as said:
                 execution.adopt(tests, found)
                 said.append(f"{_count(execution.results)}, known from run {found.run[-4:]}")
@@ -197,12 +220,13 @@ class CellRun:
         finally:
             self._builds.find_places(step, execution)  # of the report that may be why it ends
 
-    def _known(self, step: Step) -> Known | None:
+    def _known(self, step: Step, tests: Sequence[Test]) -> Known | None:
         """What an earlier run knows of the base, where this one need not look itself."""
         wanted = step.label == "base" and step is not self._steps[-1]
         if not wanted or self._cell.fresh_base or self._cell.rounds != Rounds():
             return None
-        return known.find(step.label, self._contexts[step.label], self._watch)
+        contexts = self._contexts[step.label]
+        return known.find(step.label, {t.name: contexts[t.name] for t in tests}, self._watch)
 
     def _note_contexts(self, tests: Sequence[Test]) -> None:
         """Write down what the results depend on."""
@@ -333,8 +357,9 @@ class CellRun:
             )
             said.append(f"{found.name}: {found.why}")
 
-    def _isolated(self, test: Test) -> Test:
-        return replace(test, isolation=self._cell.isolation or test.isolation)
+    def _as_asked(self, test: Test) -> Test:
+        samples = self._cell.samples or test.samples
+        return replace(test, isolation=self._cell.isolation or test.isolation, samples=samples)
 
     def _choose_guests(self, tests: Sequence[Test]) -> None:
         """Which guests the tests get, said where there is a choice."""

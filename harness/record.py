@@ -186,6 +186,11 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
             entry["base_detail"] = row.base.detail
         if row.verdict is not None:
             entry["verdict"] = row.verdict
+        if row.metrics:
+            entry["comparisons"] = [
+                {**asdict(one), "changed": one.changed, "improved": one.improved}
+                for one in row.metrics
+            ]
         if row.total > 1:
             entry |= {"runs": row.total, "good": row.good}
         if row.settled is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from harness import perf
 from harness.errors import ExitCode
 from harness.model import Mark, Outcome, Result, Row, Run, Settled, Splat, Tally, Verdict
 
@@ -73,6 +74,7 @@ def rows(
                 verdict=known.verdict if known else first,
                 settled=known,
                 all_results=tuple(results),
+                metrics=perf.compare(before.get(test, ()), results),
             )
         )
     return tuple(made)
@@ -111,6 +113,8 @@ def table(
     columns = _with_own_tests(columns)
     tip, before = columns[-1], columns[0].results if len(columns) > 1 else ()
     made = rows([mark(one, shown) for one in tip.results], before, settled)
+    if tip.inherited:  # its figures are those of another column
+        made = tuple(replace(row, metrics=()) for row in made)
     if not any(column.patch for column in columns):
         return made
     return tuple(_across(row, columns) for row in made)

@@ -47,14 +47,17 @@ static struct {
 
 static void print_metrics(struct ring *ring, enum mode mode, enum file file)
 {
-	char name[48];
+	char name[48], figure[64];
 
 	snprintf(name, sizeof(name), "%s.%s.%ux%u%s%s", mode_names[mode], file_names[file],
 		 ring->shape.hops, ring->shape.tokens, ring->shape.piece ? ".pieces" : "",
 		 ring->shape.small ? ".full" : "");
-	ktap_note("metric %s.rate %.0f hops/s", name, ring_rate(ring));
-	ktap_note("metric %s.p50 %.1f us", name, ring_percentile(ring, 0.5) / 1000);
-	ktap_note("metric %s.p99 %.1f us", name, ring_percentile(ring, 0.99) / 1000);
+	snprintf(figure, sizeof(figure), "%s.rate", name);
+	ktap_metric(figure, ring_rate(ring), "hops/s", "higher");
+	snprintf(figure, sizeof(figure), "%s.p50", name);
+	ktap_metric(figure, ring_percentile(ring, 0.5) / 1000, "us", "lower");
+	snprintf(figure, sizeof(figure), "%s.p99", name);
+	ktap_metric(figure, ring_percentile(ring, 0.99) / 1000, "us", "lower");
 }
 
 static void test_shape(const struct shape *shape)

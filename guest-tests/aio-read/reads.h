@@ -139,11 +139,12 @@ static inline void expect_async_here(void)
 {
 	int64_t submit = reads.submitted - reads.began;
 	int64_t total = reads.done - reads.began;
+	char name[96];
 
-	ktap_note("metric %s_submit %lld us", ktap.cases[ktap.cur].name,
-		  (long long)submit / 1000);
-	ktap_note("metric %s_total %lld us", ktap.cases[ktap.cur].name,
-		  (long long)total / 1000);
+	snprintf(name, sizeof(name), "%s_submit", ktap.cases[ktap.cur].name);
+	ktap_metric(name, submit / 1e3, "us", "lower");
+	snprintf(name, sizeof(name), "%s_total", ktap.cases[ktap.cur].name);
+	ktap_metric(name, total / 1e3, "us", "lower");
 	if (submit * SUBMIT_SHARE > total && reads.slept) {
 		ktap_fail("io_submit took %lld of %lld ms",
 			  (long long)submit / 1000000, (long long)total / 1000000);

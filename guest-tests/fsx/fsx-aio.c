@@ -91,8 +91,8 @@ static void say_metrics(const struct fsx *fsx, int64_t began, unsigned long long
 {
 	double seconds = (now_ns() - began) / 1e9;
 
-	ktap_note("metric fsx.ops %.0f ops/s", ops / seconds);
-	ktap_note("metric fsx.checked %.1f MB/s", fsx->checked / seconds / 1e6);
+	ktap_metric("fsx.ops", ops / seconds, "ops/s", "higher");
+	ktap_metric("fsx.checked", fsx->checked / seconds / 1e6, "MB/s", "higher");
 }
 
 /* At most one line a second, or hours of them would be all that is kept. */

@@ -48,7 +48,7 @@ static void measure(int fd, size_t size, int cold)
 		read_whole(fd, size);
 		spent += cpu_ns() - began;
 	}
-	printf("# metric %s.%zuk.cpu %.1f ns\n", cold ? "cold" : "cached", size / 1024,
+	printf("# metric %s.%zuk.cpu=%.1f unit=ns better=lower\n", cold ? "cold" : "cached", size / 1024,
 	       (double)spent / ROUNDS / (FILE_BYTES / size));
 }
 

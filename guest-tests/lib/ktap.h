@@ -106,6 +106,16 @@ static void ktap_line(const char *fmt, ...)
 /* A diagnostic, about the result that follows it. */
 #define ktap_note(fmt, ...) ktap_line("# " fmt, ##__VA_ARGS__)
 
+/*
+ * A figure that kernels are compared by (docs/performance.md).  @better is
+ * "higher" or "lower", or empty where it is neither.
+ */
+static inline void ktap_metric(const char *name, double value, const char *unit,
+			       const char *better)
+{
+	ktap_note("metric %s=%.7g unit=%s better=%s", name, value, unit, better);
+}
+
 static const char *ktap_errname(int err)
 {
 	const char *name = strerrorname_np(err);

@@ -124,6 +124,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         parallel=_parallel(arguments),
         rounds=_rounds(arguments),
         reruns=_reruns(arguments),
+        samples=_samples(arguments),
     )
 
 
@@ -160,6 +161,15 @@ def _parallel(arguments: argparse.Namespace) -> int | None:
     count: int | None = getattr(arguments, "guests", None)
     if count is not None and count < 1:
         raise UsageError("--jobs wants a number above 0")
+    return count
+
+
+def _samples(arguments: argparse.Namespace) -> int | None:
+    count: int | None = getattr(arguments, "samples", None)
+    if count is not None and count < 1:
+        raise UsageError("--samples wants a number above 0")
+    if count is not None and not (arguments.base or arguments.each_patch):
+        raise UsageError("--samples compares: it wants --base")
     return count
 
 

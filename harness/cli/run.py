@@ -95,6 +95,12 @@ def _add_comparison(made: argparse.ArgumentParser) -> None:
         "--new-only", action="store_true", help="with --base: exit 1 only for what is new"
     )
     group.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="with --base: run each test N times on both, in turn, to compare its metrics",
+    )
+    group.add_argument(
         "--max-reruns",
         type=int,
         default=40,

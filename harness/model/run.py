@@ -59,7 +59,8 @@ class Test:
     guest and is scaled by the guest's measured slowness; `isolation` (test, suite, run) says with
     whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `expect_splat`
     are parts of `kind: title`, or /regular expressions/, of what the kernel has to report; `server`
-    is as in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV."""
+    is as in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV; `samples`: how
+    often it runs on base and patched, in turn, where these are compared (measure.py)."""
 
     name: str
     argv: tuple[str, ...]
@@ -70,6 +71,7 @@ class Test:
     guest: str = "any"
     server: tuple[str, ...] = ()
     disk: Disk | None = None
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +177,9 @@ class Cell:
     finds in its environment; `guest_kind` is auto, vng or snapshot, `isolation` (test, suite,
     run) in place of what suites say of it, `parallel` how many guests may run at once, None for as
     many as there are processors for; `with_base` also runs the unpatched base, `each_patch` a
-    kernel for each patch as well; with `fresh_base` the base's results are no other run's. `accel`
-    is kvm, tcg or None to find out.
+    kernel for each patch as well; with `fresh_base` the base's results are no other run's;
+    `samples` as in Test, for all tests, None for what their suites say. `accel` is kvm, tcg or None
+    to find out.
     """
 
     stack: Series
@@ -204,6 +207,7 @@ class Cell:
     fresh_base: bool = False
     rounds: Rounds = Rounds()
     reruns: Reruns = Reruns()
+    samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from harness import cache, verdict
 from harness.errors import HarnessError
 from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
 from harness.recorded import Recorded
-from harness.report import Options, patches
+from harness.report import Options, figures, patches
 from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
@@ -91,6 +91,7 @@ def _table(rows: Sequence[Row], series: str, *, colour: bool, width: int) -> Ite
     for row in rows:
         yield _row(row, name, with_base=with_base, colour=colour)
         yield from _why(row, width=width)
+        yield from figures.lines(row, colour=colour)
 
 
 def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:

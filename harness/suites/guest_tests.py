@@ -20,8 +20,9 @@ from harness.suites import Modules, Prepared, python_tests, scratch
 
 GUEST_DIR = "/run/harness/tests"
 _COMPILE_S = 600.0
-_SUITE_KEYS = {"timeout", "guest", "isolation", "scratch", "tools"}
-_TEST_KEYS = {"timeout", "expect-splat"}
+_SUITE_KEYS = {"timeout", "guest", "isolation", "scratch", "tools", "samples"}
+_TEST_KEYS = {"timeout", "expect-splat", "samples"}
+_SAMPLES_MOST = 1000
 _CHOICES = {"guest": {"vng", "any"}, "isolation": {"test", "suite", "run"}}
 
 
@@ -36,6 +37,8 @@ class Settings:
     tools: tuple[str, ...] = ()
     timeouts_s: dict[str, float] = field(default_factory=dict)
     expect_splat: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    samples: int = 1
+    samples_of: dict[str, int] = field(default_factory=dict)
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -83,7 +86,8 @@ class GuestTests:
             mounts += python_tests.mounts(programs)
             contents += python_tests.contents(programs)
         known = {test.name.removeprefix(f"{self.name}/") for test in tests}
-        for name in (*self.settings.timeouts_s, *self.settings.expect_splat):
+        settings = self.settings
+        for name in (*settings.timeouts_s, *settings.expect_splat, *settings.samples_of):
             if name not in known:
                 raise UsageError(f"{self._area / 'settings'}: there is no test {name}")
         return Prepared(
@@ -116,6 +120,7 @@ class GuestTests:
             isolation=settings.isolation,
             guest=settings.guest,
             disk=settings.scratch,
+            samples=settings.samples_of.get(name, settings.samples),
         )
 
     def _programs(self, log: Path) -> Path:
@@ -189,6 +194,7 @@ def parse_settings(path: Path) -> Settings:
     values: dict[str, str] = {}
     timeouts_s: dict[str, float] = {}
     expect_splat: dict[str, tuple[str, ...]] = {}
+    samples_of: dict[str, int] = {}
     disk: Disk | None = None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         text = line.partition("#")[0].strip()
@@ -208,12 +214,16 @@ def parse_settings(path: Path) -> Settings:
             expect_splat[test] = (*expect_splat.get(test, ()), _expectation(value, where))
         elif inner == "timeout" and dot:
             timeouts_s[test] = _seconds(value, where)
+        elif inner == "samples" and dot:
+            samples_of[test] = _count(value, where)
         elif key == "scratch":
             disk = scratch.parse(value, path.parent.name, where)
         else:
             values[key] = value
             if key == "timeout":
                 _seconds(value, where)
+            elif key == "samples":
+                _count(value, where)
     return Settings(
         timeout_s=float(values.get("timeout", 45)),
         guest=values.get("guest", "any"),
@@ -222,7 +232,15 @@ def parse_settings(path: Path) -> Settings:
         tools=tuple(values.get("tools", "").split()),
         timeouts_s=timeouts_s,
         expect_splat=expect_splat,
+        samples=int(values.get("samples", 1)),
+        samples_of=samples_of,
     )
+
+
+def _count(value: str, where: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= _SAMPLES_MOST:
+        raise UsageError(f"{where}: samples is a number from 1 to {_SAMPLES_MOST}")
+    return int(value)
 
 
 def _expectation(value: str, where: str) -> str:

@@ -4,7 +4,7 @@
 import re
 from dataclasses import replace
 
-from harness import ktap
+from harness import ktap, perf
 from harness.model import CommandResult, Loss, Outcome, Result, Splat, Test
 
 SKIP_STATUS = 4  # of kselftest (tools/testing/selftests/kselftest.h: KSFT_SKIP)
@@ -33,6 +33,7 @@ def judge(test: Test, ended: CommandResult, *, kernel: str, boot: int) -> Result
         splats=tuple(
             replace(splat, boot=boot, phase="test", test=test.name) for splat in ended.splats
         ),
+        metrics=perf.parse(text),
     )
 
 
