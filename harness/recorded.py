@@ -127,10 +127,17 @@ def load(directory: Path) -> Recorded:
     )
 
 
+def cell_of(directory: Path) -> Mapping[str, Any]:
+    """What a run is of, as its journal begins; empty where that is not known."""
+    first = next(_journal(directory), {})
+    return first.get("cell", {}) if first.get("event") == "cell" else {}
+
+
 def _journal(directory: Path) -> Iterator[dict[str, Any]]:
-    for line in (directory / "journal.jsonl").read_text(errors="replace").splitlines():
-        with contextlib.suppress(ValueError):  # the last line of a killed harness
-            yield json.loads(line)
+    with (directory / "journal.jsonl").open(errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):  # the last line of a killed harness
+                yield json.loads(line)
 
 
 def _run(

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     show.add_argument("--json", action="store_true", help="the run's JSON document")
     report = parser.command(commands, "report", _report, "runs of the past, for people or programs")
     runs = report.add_argument(
-        "run", nargs="*", default=[""], metavar="RUN", help="name, end or path (default: the last)"
+        "run", nargs="*", metavar="RUN", help="name, end or path (default: the last)"
     )
     parser.completes(runs, _names)
     formats = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
@@ -68,17 +68,26 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from harness import cache, recorded
-    from harness.report import reporter
+    from harness.report import make
 
     options = screen.report_options() if arguments.output is None else Options()
     options = replace(options, origin=arguments.origin, patch=_mail(arguments.patch))
-    runs = [recorded.load(recorded.find(name)) for name in arguments.run]
-    made = reporter(arguments.format)(runs, options)
+    runs = [recorded.load(recorded.find(name)) for name in arguments.run or _found(options)]
+    made = make(arguments.format, runs, options)
     if arguments.output is None:
-        print(made, end="")
+        print(made.decode(), end="")
     else:
-        cache.write_whole(arguments.output, made.encode())
+        cache.write_whole(arguments.output, made)
     return ExitCode.OK
+
+
+def _found(options: Options) -> list[str]:
+    """The runs that are meant where none is named: those with a patch, else the last one."""
+    if options.patch is None:
+        return [""]
+    from harness.report import b4
+
+    return [str(path) for path in b4.directories_with(options.patch)]
 
 
 def _mail(name: str | None) -> bytes | None:

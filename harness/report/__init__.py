@@ -14,6 +14,11 @@ from harness.recorded import Recorded
 
 FORMATS = {
     "text": "for a terminal",
+    "junit": "XML for GitLab, Jenkins and GitHub",
+    "kcidb": "JSON for kernelci.org",
+    "b4": "JSON for `b4 review`",
+    "markdown": "for a GitHub step summary",
+    "mail": "a reply for the mailing list",
 }
 """The rooms here that make reports, and what each is for."""
 
@@ -40,3 +45,8 @@ class Reporter(Protocol):
 def reporter(name: str) -> Reporter:
     """The reporter of a format."""
     return cast(Reporter, importlib.import_module(f"harness.report.{name}").report)
+
+
+def make(name: str, runs: Sequence[Recorded], options: Options) -> bytes:
+    """A report in a format, as UTF-8, which not everything is that tests print."""
+    return reporter(name)(runs, options).encode(errors="replace")

@@ -74,7 +74,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         names = ", ".join(run.unfinished[:5]) + (", ..." if count > 5 else "")
         yield f"not run: {count} test{'s' * (count > 1)} ({names})"
     yield ""
-    yield f"{_summary(run, colour=colour)}"
+    yield _summary(run, colour=colour)
     yield f"record: {short(run.directory)}"
 
 
