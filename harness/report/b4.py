@@ -34,7 +34,8 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
 
 def directories_with(patch: bytes) -> list[Path]:
     """The newest run with this patch, or with the series whose cover letter it is, on each tree
-    and with each configuration."""
+    and with each configuration. Runs that say nothing of the patch are passed over: those that
+    were cut short, and those that failed for other reasons."""
     mail = posted.parse(patch)
     found: dict[tuple[str, ...], Path] = {}
     for directory in recorded.recent():
@@ -46,9 +47,13 @@ def directories_with(patch: bytes) -> list[Path]:
             same = any(mail.is_same(one) for one in posted.of_directory(directory))
         else:
             same = _is_cover(mail, cell)
-        if same:
+        if same and _tells(recorded.load(directory)):
             found[key] = directory
     return list(found.values())
+
+
+def _tells(one: Recorded) -> bool:
+    return outline.of_patch(one) or (one.exit is not None and bool(one.run.rows) and not one.error)
 
 
 def _is_cover(mail: posted.Posted, cell: Mapping[str, Any]) -> bool:

@@ -289,6 +289,8 @@ def test_the_runs_with_a_patch_are_the_newest_of_each_base(
     newer = runs.write(parent, [runs.result("s/a", PASS)])
     other = runs.write(parent, [runs.result("s/a", PASS)], base="6.1")
     runs.write(parent, [runs.result("s/a", PASS)], stack=replace(runs.series(), patches=()))
+    KINDS["killed"](parent)
+    KINDS["no room"](parent)
     found = b4.directories_with(runs.patch(1, 2).data)
     assert set(found) == {newer.directory, other.directory}
 
