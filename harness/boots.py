@@ -2,7 +2,7 @@
 """The guests of a run, one boot after another, each with its directory in the record."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from harness.model import Command, Contents, Disk, GuestSpec, Kernel, Mount, Tes
 from harness.record import Record
 from harness.saved import SavedGuests
 from harness.watch import Watch
+
+More = Callable[..., contextlib.AbstractContextManager[tuple[Session, int]]]
+"""A guest more for the length of a block, and the number of its boot; `again` as in Boots.boot()."""
 
 _ATTEMPTS = 2  # to bring a guest up that came up before
 

@@ -2,12 +2,13 @@
 """The kernels of a run: base, tip and what is between them, with the modules of the suites."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import elf, kernel, modules, places, symbols
 from harness.execution import Execution, Target
-from harness.model import Base, Kconfig, Kernel, Mount, Series, Step
+from harness.model import Base, Kconfig, Kernel, Mount, Series, Splat, Step
 from harness.record import Record
 from harness.series import touched
 from harness.stages import Stages
@@ -73,8 +74,11 @@ class Builds:
 
     def find_places(self, step: Step, execution: Execution) -> None:
         """Where in the sources the kernel's reports are, if it made any."""
-        if not execution.splats:
-            return
+        if execution.splats:
+            execution.say_more(self.places(step, execution.splats))
+
+    def places(self, step: Step, splats: Sequence[Splat]) -> Mapping[Splat, Splat]:
+        """What splats of a step's kernel say of the sources, by the splats as they were."""
         wanted, built = self._wanted, self._built[step.label]
         about = symbols.Built(
             base=wanted.base,
@@ -84,9 +88,9 @@ class Builds:
             modules=built.files,
         )
         with self._stages.stage(f"symbols {step.label}") as said:
-            found = places.find(execution.splats, about, step.stack)
-            execution.say_more(found.splats)
+            found = places.find(splats, about, step.stack)
             said.append(f"{found.placed} of {found.frames} frames")
+        return found.splats
 
     def _make_kernel(self, step: Step) -> Kernel:
         directory = self._record.kernel_dir(step.label)

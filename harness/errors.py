@@ -114,6 +114,16 @@ class GuestLostError(StageError):
     stage = "guest"
 
 
+class CommandError(HarnessError):
+    """A command in a guest did not end as whoever ran it says that it has to."""
+
+    exit_code = ExitCode.FAILED
+
+
+class CrashError(CommandError):
+    """The guest of a command is gone, or its kernel is not to be trusted any more."""
+
+
 class HostError(StageError):
     """The host's fault: a missing tool, a full disk, no permission."""
 

@@ -78,7 +78,7 @@ class Execution:
         self._watch = watch
         self._lock = threading.RLock()
         self._order: dict[str, int] = {}
-        self._seats: list[_Seat] = []
+        self._seats: list[Seat] = []
         self._stopped = False
         self._count = 1
         self._results: list[Result] = []
@@ -181,7 +181,7 @@ class Execution:
                 seat.abort()
 
     def _work(self, queue: plan.Queue, look: Look | None = None) -> None:
-        with _Seat(self._boot, self._leave) as seat:
+        with Seat(self._boot, self._leave) as seat:
             with self._lock:
                 self._seats.append(seat)
             while (taken := queue.take()) is not None:
@@ -222,7 +222,7 @@ class Execution:
             if found:
                 self._record.stray(self._target.label, self.stray)
 
-    def _run_test(self, seat: "_Seat", test: Test, number: int) -> Result | None:
+    def _run_test(self, seat: "Seat", test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""
         for attempt in range(_RETRIES + 1):
             if self._stopped:
@@ -282,7 +282,7 @@ class Execution:
         return verdict.expect_failure(result, self._cell.stack.fails_on_base)
 
 
-class _Seat:
+class Seat:
     """Room for one guest at a time; as a context manager it ends with none."""
 
     def __init__(
@@ -321,7 +321,7 @@ class _Seat:
         if (guest := self.guest) is not None:
             guest.abort()
 
-    def __enter__(self) -> "_Seat":
+    def __enter__(self) -> "Seat":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from harness import (
@@ -51,6 +52,7 @@ from harness.model import (
     Run,
     Series,
     Settled,
+    Splat,
     Step,
     Test,
 )
@@ -248,17 +250,28 @@ class CellRun:
             self._record.contexts(label, self._contexts[label])
 
     @contextlib.contextmanager
-    def guest(self) -> Iterator[Session]:
-        """A guest with the series, the suites' programs mounted, and no test run in it."""
+    def guests(self) -> Iterator[tuple[Kernel, boots.More]]:
+        """The kernel with the series, and guests of it, within which the suites' programs are
+        mounted and no test is run."""
         self._prepare()
         self._build_all()
         self._choose_guests(())
         assert self._boots is not None and self._builds is not None
         target = self._builds.target(self._steps[-1].label)
         needs = Needs(guest="any" if self._cell.guest_kind == "snapshot" else "vng")
-        made = self._boots.boot(target.kernel, target.mounts, needs, again=False)
-        with self._saved, made as (booted, _):
+        with self._saved:
+            yield target.kernel, partial(self._boots.boot, target.kernel, target.mounts, needs)
+
+    @contextlib.contextmanager
+    def guest(self) -> Iterator[Session]:
+        """One of guests()."""
+        with self.guests() as (_, more), more(again=False) as (booted, _):
             yield booted
+
+    def placed(self, splats: Sequence[Splat]) -> Mapping[Splat, Splat]:
+        """What splats of the last step's kernel say of the sources."""
+        assert self._builds is not None
+        return self._builds.places(self._steps[-1], splats)
 
     def build_only(self) -> Kernel:
         """The kernel with the series, without a guest."""

@@ -110,3 +110,8 @@ class CommandResult:
     system_s: float = 0.0
     max_rss_kib: int = 0
     splats: tuple[Splat, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The output as text; what is not UTF-8 is replaced."""
+        return self.output.decode(errors="replace")

@@ -44,7 +44,7 @@ def _gap(text: str) -> str:
 
 def _outcome(test: Test, ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome, str]:
     unexpected = [s for s in ended.splats if not _expected(test, s) and not _forged(s, ended)]
-    missing = [one for one in test.expect_splat if not any(_is(one, s) for s in ended.splats)]
+    missing = [one for one in test.expect_splat if not any(reports(one, s) for s in ended.splats)]
     fatal = next((s for s in unexpected if s.fatal), None)
     if fatal is not None:
         return Outcome.CRASH, f"{fatal.kind}: {fatal.title}"
@@ -69,10 +69,10 @@ def _forged(splat: Splat, ended: CommandResult) -> bool:
 
 
 def _expected(test: Test, splat: Splat) -> bool:
-    return any(_is(one, splat) for one in test.expect_splat)
+    return any(reports(one, splat) for one in test.expect_splat)
 
 
-def _is(expected: str, splat: Splat) -> bool:
+def reports(expected: str, splat: Splat) -> bool:
     """`expected` is a part of `kind: title`, or in slashes a regular expression found in it."""
     said = f"{splat.kind}: {splat.title}"
     if len(expected) > 2 and expected[0] == expected[-1] == "/":
