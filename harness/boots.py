@@ -24,7 +24,7 @@ from harness.saved import SavedGuests
 from harness.watch import Watch
 
 More = Callable[..., contextlib.AbstractContextManager[tuple[Session, int]]]
-"""A guest more for the length of a block, and the number of its boot; `again` as in Boots.boot()."""
+"""A guest more for a block, and the number of its boot; `again` is as for Boots.boot()."""
 
 _ATTEMPTS = 2  # to bring a guest up that came up before
 
