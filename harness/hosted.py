@@ -245,6 +245,9 @@ class HostedGuest:
         """The content of a guest's file. StageError with the reason when it cannot be read."""
         return self._take().read_file(str(path), timeout_s)
 
+    def __repr__(self) -> str:
+        return f"<guest of boot {self.boot}>"
+
     def complaints(self) -> str:
         """What the kernel said that it should not have, in one line; asked again, what is new."""
         guest = self._hosted.seat.guest

@@ -7,6 +7,7 @@ Everything comes from the journal, so a run that was killed in the middle can be
 import contextlib
 import datetime
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,16 @@ class Recorded:
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
     tests: Mapping[str, Test] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
+
+    @property
+    def of_pytest(self) -> bool:
+        """The run is that of the host's pytest, whose command line `argv` is (docs/pytest.md)."""
+        return self.argv[:1] == ("pytest",)
+
+    @property
+    def command(self) -> str:
+        """The command line, for a shell."""
+        return shlex.join(self.argv if self.of_pytest else ("harness", *self.argv))
 
     @property
     def directory(self) -> Path:

@@ -123,6 +123,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
     from harness import recorded, verdict
 
     before = recorded.load(recorded.find(arguments.rerun_failed))
+    if before.of_pytest:
+        raise UsageError(f"{before.directory.name} is a run of pytest", hint="pytest --last-failed")
     bad = [row.result.test for row in before.run.rows if row.result.outcome.bad or row.first_bad]
     bad = [test for test in bad if test not in verdict.OWN_TESTS]
     bad += before.run.unfinished

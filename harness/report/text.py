@@ -44,7 +44,7 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
 
 
 def _recorded(one: Recorded, options: Options) -> str:
-    lines = [f"harness {shlex.join(one.argv)}"]
+    lines = [one.command]
     lines += render(one.run, colour=options.colour, width=options.width).splitlines()
     if one.exit is None:
         lines.append("the harness was killed in the middle of this run, or it still goes on")
