@@ -35,9 +35,9 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.pipeline import CellRun
 from harness.record import Record, document
 from harness.suites.judge import judge, reports
+from harness.visit import Visit
 from harness.watch import Watch
 
 _RETRIES = 2  # of a command before which the guest was lost
@@ -50,7 +50,7 @@ def opened(
 ) -> Iterator["Hosted"]:
     """The kernel of a cell, built, and its guests, for the length of the block; the record is
     finished at its end. `tests` are those that are going to run. StageError as of a run."""
-    story = CellRun(cell, project.root(), record, watch)
+    story = Visit(cell, project.root(), record, watch)
     made: Hosted | None = None
     code, said = None, ""
     try:
@@ -91,7 +91,7 @@ class Hosted:
     the splats that no test has; all of them are known when the block is over."""
 
     def __init__(
-        self, story: CellRun, record: Record, cell: Cell, *, kernel: Kernel, more: More
+        self, story: Visit, record: Record, cell: Cell, *, kernel: Kernel, more: More
     ) -> None:
         self.kernel = kernel
         self.record = record

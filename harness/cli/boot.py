@@ -39,13 +39,13 @@ def add(commands: Any) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from harness.pipeline import CellRun
+    from harness.visit import Visit
 
     wanted = cell.from_arguments(arguments)
     watch = screen.watch()
     with cell.open_record(wanted, cache.runs("boots")) as record:
         record.cell(wanted, arguments.argv)
-        built = CellRun(wanted, project.root(), record, watch).build_only()
+        built = Visit(wanted, project.root(), record, watch).build()
     watch.clear()
     if arguments.json:
         about = {
@@ -71,7 +71,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _menuconfig(arguments: argparse.Namespace) -> int:
-    from harness.pipeline import CellRun
+    from harness.visit import Visit
 
     if not sys.stdin.isatty():
         raise UsageError("menuconfig needs a terminal")
@@ -79,7 +79,7 @@ def _menuconfig(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     with cell.open_record(wanted, cache.runs("boots")) as record:
         record.cell(wanted, arguments.argv)
-        story = CellRun(wanted, project.root(), record, screen.watch())
+        story = Visit(wanted, project.root(), record, screen.watch())
         count = story.menuconfig(output)
     if count:
         print(f"{output}: {count} symbol{'s' * (count > 1)}")
@@ -91,14 +91,14 @@ def _menuconfig(arguments: argparse.Namespace) -> int:
 
 def _boot(arguments: argparse.Namespace) -> int:
     from harness import console, suites
-    from harness.pipeline import CellRun
+    from harness.visit import Visit
 
     here = Path.cwd()
     wanted = cell.from_arguments(arguments, suites.shown([here]))
     watch = screen.watch(quiet=not sys.stderr.isatty())
     with cell.open_record(wanted, cache.runs("boots")) as record:
         record.cell(wanted, arguments.argv)
-        story = CellRun(wanted, project.root(), record, watch)
+        story = Visit(wanted, project.root(), record, watch)
         if not arguments.guest_command:
             if wanted.guest_kind == "snapshot":
                 raise UsageError("--guest snapshot is for a command", hint="a shell boots with vng")

@@ -82,14 +82,14 @@ def _series_check(arguments: argparse.Namespace) -> int:
 
 def _check_build(root: Path, name: str) -> int:
     from harness import series
-    from harness.pipeline import CellRun
+    from harness.visit import Visit
 
     watch = screen.watch()
     for base in series.load(root, name).bases:
         parts = series.with_below(root, [series.load(root, name, base)], base)
         wanted = Cell(stack=series.stack(parts), tree=base)
         with cell.open_record(wanted, cache.runs("boots")) as record:
-            built = CellRun(wanted, root, record, watch).build_only()
+            built = Visit(wanted, root, record, watch).build()
         print(f"ok  {name} builds on {base}: {built.release}")
         for warning in built.warnings:
             print(f"    {warning}")

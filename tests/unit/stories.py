@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A cell whose guests do at once what a command is named for, in place of pipeline.CellRun."""
+"""A cell whose guests do at once what a command is named for, in place of visit.Visit."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -31,7 +31,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
             stories.append(Story(cell=cell, record=record, **about))
             return stories[0]
 
-        monkeypatch.setattr(hosted, "CellRun", story)
+        monkeypatch.setattr(hosted, "Visit", story)
         cell = Cell(stack=Series(name="s"), tree="6.12", guest_kind=kind)
         watch: Any = None
         with (

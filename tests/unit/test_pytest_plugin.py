@@ -61,7 +61,7 @@ def runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it may be installed as well
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     made = Runs(pytester, commit_kernel(tmp_path / "kernel"))
-    monkeypatch.setattr(hosted, "CellRun", made.story)
+    monkeypatch.setattr(hosted, "Visit", made.story)
     return made
 
 

@@ -19,9 +19,9 @@ from harness.guest import snapshot
 from harness.guest.replay import Recorder, Replay
 from harness.guest.session import Session
 from harness.model import Cell, GuestSpec, Mount
-from harness.pipeline import CellRun
 from harness.record import Record
 from harness.suites import python_tests
+from harness.visit import Visit
 from tests.vm import contract
 from tests.vm.conftest import REPO, Harness, add_suite, processes_below
 
@@ -58,7 +58,7 @@ def booted(
     watch: Any = notes
     with (
         Record(tmp_path, series="s", base="b", kconfig=kind) as record,
-        CellRun(cell, REPO, record, watch).guest() as guest,
+        Visit(cell, REPO, record, watch).guest() as guest,
     ):
         yield guest, notes.notes
 
