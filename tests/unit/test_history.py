@@ -181,14 +181,20 @@ WRITER = """
 def test_writers_that_are_killed_lose_nothing(tmp_path: Path) -> None:
     source = random.Random(5)
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    for _ in range(int(os.environ.get("KILLS", "4")) // 2):
-        with (tmp_path / "out").open("ab") as out:
-            argv = [sys.executable, "-c", textwrap.dedent(WRITER)]
-            writers = [subprocess.Popen(argv, env=env, stdout=out) for _ in range(2)]
-            time.sleep(0.5 + source.random())  # until both are at it, and on to any moment
-            for one in writers:
-                one.send_signal(signal.SIGKILL)
-                one.wait()
+    argv = [sys.executable, "-c", textwrap.dedent(WRITER)]
+    for number in range(int(os.environ.get("KILLS", "4")) // 2):
+        outs = [tmp_path / f"{number}.{writer}" for writer in range(2)]
+        writers = []
+        for path in outs:
+            with path.open("wb") as out:
+                writers.append(subprocess.Popen(argv, env=env, stdout=out))
+        deadline = time.monotonic() + 60
+        while min(path.stat().st_size for path in outs) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)  # a poll, until both are at it
+        time.sleep(source.random())  # on to any moment
+        for one in writers:
+            one.send_signal(signal.SIGKILL)
+            one.wait()
     written = set()
     for path in cache.runs().glob("*/journal.jsonl"):  # one may have died before its journal
         for line in path.read_text().splitlines(keepends=True):
