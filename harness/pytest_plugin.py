@@ -35,6 +35,7 @@ _SEVERAL = ("kconfig", "suite")
 _PLACES = ("series", "tree", "kconfig")  # in an ini file, paths count from there
 _EVERY_S = 20.0
 _TEXT_MAX = 40
+_OUTPUT_MAX = 4000
 
 _ROOM = pytest.StashKey[contextlib.ExitStack]()
 _HOSTED = pytest.StashKey["Hosted"]()
@@ -242,7 +243,8 @@ def _sections(one: HostedGuest, call: pytest.CallInfo[None]) -> list[tuple[str, 
     from harness.errors import HarnessError
     from harness.report import text
 
-    found = [("kernel splat", _splat(splat)) for splat in one.splats]
+    found = [("guest output", one.said[-_OUTPUT_MAX:])] if one.said else []
+    found += [("kernel splat", _splat(splat)) for splat in one.splats]
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, HarnessError) and (error.lines or error.hint):
         found.append(("harness", _shown(error)))
@@ -309,7 +311,8 @@ class _Watch:
     def build(self, done: int, expected: int | None, what: str) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY_S
-            self.note(f"{self._stage}: {done}{f' of {expected}' if expected else ''} objects")
+            of = f" of {expected}" if expected else ""
+            self.note(f"{self._stage}: objects built: {done}{of}")
 
     def note(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")

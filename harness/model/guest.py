@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a guest is made of, what runs in it, and how that ended. No I/O here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -115,3 +115,12 @@ class CommandResult:
     def text(self) -> str:
         """The output as text; what is not UTF-8 is replaced."""
         return self.output.decode(errors="replace")
+
+    def __repr__(self) -> str:
+        """What is out of the ordinary: it is read in the reports of failed assertions."""
+        about = {one.name: getattr(self, one.name) for one in fields(self)}
+        told = [f"{k}={v!r}" for k, v in about.items() if k == "status" or v != _PLAIN[k]]
+        return f"CommandResult({', '.join(told)})"
+
+
+_PLAIN = {one.name: one.default for one in fields(CommandResult)}

@@ -169,6 +169,13 @@ def test_what_is_printed_by_the_first_command_may_be_of_an_earlier_test(
     assert finished(tmp_path)["exit"] == 1
 
 
+def test_a_result_shows_what_is_out_of_the_ordinary(opened: Opened) -> None:
+    with opened() as (one, _), one.guest("a") as guest:
+        assert repr(guest) == "<guest of boot 1>"
+        told = repr(guest.run(["false"]))
+        assert told == "CommandResult(output=b'what is wrong\\n', status=1)"
+
+
 def test_check_is_of_the_status(opened: Opened) -> None:
     with opened() as (one, _), one.guest("a") as guest:
         with pytest.raises(CommandError, match="`false`: exit status 1") as caught:

@@ -110,6 +110,8 @@ def test_a_crash_costs_its_test_and_says_why(pytester: pytest.Pytester, runs: Ru
     done.stdout.fnmatch_lines(
         [
             "E * harness.errors.CrashError: panic: sysrq triggered crash, in `crash`",
+            "*- guest output -*",
+            "$ crash",
             "*- kernel splat -*",
             "panic: sysrq triggered crash",
             "  aio_poll+0x4  fs/aio.c:1702",
