@@ -46,7 +46,8 @@ class Recorded:
     `argv` is the harness's, `exit` None when it was killed, `error` why a stage failed. `cell` is
     what was run, as the journal has it (model.Cell as JSON), `steps` the labels of its kernels in
     order. `kernels` has those that were built, by label; `tests` the plan, by name; `results`
-    everything that ran on any kernel. What a journal of an older version does not say is empty.
+    everything that ran on any kernel; `contexts` what that depended on (context.py), by label and
+    test. What a journal of an older version does not say is empty.
     """
 
     run: Run
@@ -60,6 +61,7 @@ class Recorded:
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
     tests: Mapping[str, Test] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
+    contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def of_pytest(self) -> bool:
@@ -135,6 +137,7 @@ def load(directory: Path) -> Recorded:
         kernels={event["label"]: _kernel(event) for event in events.get("kernel", ())},
         tests={one["name"]: _test(one) for one in plan.get("details", ())},
         results=tuple(results),
+        contexts={event["kernel"]: event["tests"] for event in events.get("contexts", ())},
     )
 
 

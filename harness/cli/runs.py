@@ -22,14 +22,14 @@ def add(commands: Any) -> None:
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     show = parser.command(commands, "show", _show, "the report of a run, the last one by default")
     run = show.add_argument("run", nargs="?", default="", metavar="RUN", help="name, end or path")
-    parser.completes(run, _names)
+    parser.completes(run, names)
     show.add_argument("--test", metavar="NAME", help="one test with its whole output")
     show.add_argument("--json", action="store_true", help="the run's JSON document")
     report = parser.command(commands, "report", _report, "runs of the past, for people or programs")
     runs = report.add_argument(
         "run", nargs="*", metavar="RUN", help="name, end or path (default: the last)"
     )
-    parser.completes(runs, _names)
+    parser.completes(runs, names)
     formats = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
     report.add_argument("--format", choices=tuple(FORMATS), default="text", help=formats)
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="in place of the screen")
@@ -43,7 +43,8 @@ def add(commands: Any) -> None:
     )
 
 
-def _names(**_: Any) -> list[str]:
+def names(**_: Any) -> list[str]:
+    """The runs of this user, for shells to complete."""
     from harness import recorded
 
     return [path.name for path in recorded.recent()]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """QEMU's command line for guests with a root of our own: the machine that virtme-ng would start,
-less what joins it to the host's files and terminal, which cannot be saved."""
+less what joins it to the host's files and terminal, which cannot be saved or taken elsewhere."""
 
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.guest import BootPlan, disk, vng
-from harness.guest.root import AGENT, Root
+from harness.guest import BootPlan, disk, qemu, vng
+from harness.guest.root import AGENT, REPRO, Root
 from harness.model import Kernel
 
 CAPABILITIES = [{"capability": "x-ignore-shared", "state": True}]
@@ -49,6 +49,50 @@ def compose(
     words += ["-drive", f"file={root.image},if=none,id=root,format=raw,read-only=on"]
     words += ["-device", "virtio-blk-pci,drive=root,serial=root"]
     return [*words, "-incoming", "defer"] if memory.incoming else words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """A machine that nobody of ours looks after (`harness repro`).
+
+    `words` are QEMU's options, and all that they name is in the directory that it is started in:
+    the kernel's image, root.img, command (what agent/repro.sh reads), scratch (the disk, where
+    there is one), console.log and status, which it writes. The test's output is QEMU's own.
+    `append` is the kernel's command line, `cpu` the processor that goes with the acceleration;
+    which one that is, and so the last two, are not in the words.
+    """
+
+    words: tuple[str, ...]
+    append: str
+    cpu: str
+
+
+def alone(kernel: Kernel, plan: BootPlan) -> Alone:
+    """The machine for `kernel` that runs one test by itself; the files of the plan's drives are to
+    be named as QEMU will see them."""
+    sockets = Path("/sockets")
+    theirs = vng.composed(kernel, replace(plan, mounts=()), sockets, over_9p=True)
+    _, *pairs = _pairs(theirs)
+    told = {pair[0]: pair[-1] for pair in pairs}
+    ours = set(qemu.sockets_options(sockets).split()) - {"-device", "virtio-serial"}
+    gone = {"-append", "-cpu", "-name", "-kernel", "-enable-kvm"}
+    kept = [
+        tuple(word.replace("path=/proc/self/fd/2", "path=console.log") for word in pair)
+        for pair in _without_host(pairs)
+        if pair[0] not in gone and pair[-1] not in ours and not pair[-1].startswith("accel=")
+    ]
+    words = ["-name", "harness-repro", "-kernel", kernel.boots]
+    words += [word for pair in kept for word in pair]
+    for name, backend in (("output", "stdio,signal=off"), ("status", "file,path=status")):
+        words += ["-chardev", f"{backend},id=harness-{name}"]
+        words += ["-device", f"virtserialport,chardev=harness-{name},name=harness.{name}"]
+    for name, file in (("root", "root.img"), ("command", "command")):
+        words += ["-drive", f"file={file},if=none,id={name},format=raw,read-only=on"]
+        words += ["-device", f"virtio-blk-pci,drive={name},serial={name}"]
+    append = _kernel_arguments(told["-append"], len(plan.drives))
+    return Alone(
+        words=tuple(words), append=f"{append} harness_shell={REPRO}", cpu=told.get("-cpu", "max")
+    )
 
 
 def _pairs(words: list[str]) -> list[tuple[str, ...]]:

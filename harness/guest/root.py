@@ -22,7 +22,13 @@ from harness.model import GUEST_MOUNTS, Contents, Mount
 AGENT = "/.harness/agent"
 """Where the image has the agent, which is the guest's init."""
 
-_RECIPE = 3  # raise it when the way to build changes
+REPRO = "/.harness/repro.sh"
+"""Where the image has what runs one test without the harness, in place of a shell."""
+
+PYTEST_ONCE = "/.harness/pytest_once.py"
+"""The same for one of pytest's."""
+
+_RECIPE = 4  # raise it when the way to build changes
 _LIMIT_BYTES = 2 << 30
 _FIRST = ("/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64")
 _DIRECTORIES = (".harness", "dev", "etc", "home", "mnt", "proc", "root", "run", "sys", "tmp")
@@ -30,6 +36,9 @@ _VAR = ("var/log", "var/tmp")
 # busybox's own shell may prefer its applets to the programs in PATH, and its mount takes `tmpfs`
 # for an image where a file of that name is.
 _TOOLS = ("sh", "mount", "umount")
+_PROGRAMS = tuple(
+    Path(__file__).parent.parent / "agent" / Path(place).name for place in (REPRO, PYTEST_ONCE)
+)
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
@@ -70,7 +79,7 @@ def find_or_build(contents: Sequence[Contents], agent: Path) -> Root:
         [(mount.guest, str(mount.host), _listing(mount.host)) for mount in mounts],
         [(str(tool), _stamp(tool)) for tool in tools],
         [_stamp(Path(proc.find(tool))) for tool in ("busybox", "mke2fs")],
-        agent.read_bytes(),
+        [path.read_bytes() for path in (agent, *_PROGRAMS)],
     )
     final = cache.root() / "roots" / key
     if (found := _load(final)) is None:
@@ -155,6 +164,9 @@ def _build(work: Path, mounts: tuple[Mount, ...], tools: tuple[Path, ...], agent
     tree.add_busybox()
     tree.add_libraries()
     shutil.copy2(agent, stage / AGENT.lstrip("/"))
+    for program in _PROGRAMS:
+        shutil.copy2(program, stage / ".harness")
+    (stage / REPRO.lstrip("/")).chmod(0o755)  # an installed package may have lost that
     _make_image(stage, work / "root.img")
     shutil.rmtree(stage)
     cache.write_json(work / "root.json", {"digest": _digest(work / "root.img")})

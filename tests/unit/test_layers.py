@@ -8,7 +8,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 LAYERS = (
-    ("errors", "model.source", "model.splat", "model.metric", "agent.pytest_server")
+    (
+        "errors",
+        "model.source",
+        "model.splat",
+        "model.metric",
+        "agent.pytest_server",
+        "agent.pytest_once",
+    )
     + ("splat.frames", "splat.lines", "splat.families"),
     ("model.guest", "cache"),
     ("model.run",),
@@ -44,6 +51,9 @@ LAYERS = (
     ("guest.snapshot",),
     ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake"),
     ("recorded",),
+    ("repro.cell",),
+    ("repro.files", "repro.readme"),
+    ("repro",),
     ("saved", "stages", "known"),
     ("report.paint",),
     ("report.patches", "report", "report.figures"),
@@ -62,7 +72,7 @@ LAYERS = (
     ("cli.cell",),
     ("pytest_plugin",),
     ("cli.runs", "cli.boot", "cli.series", "cli.machine", "cli.judge", "cli.history"),
-    ("cli.run",),
+    ("cli.run", "cli.repro"),
     ("cli",),
     ("__main__",),
 )
