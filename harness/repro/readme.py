@@ -26,7 +26,7 @@ def base_text(base: Base | None) -> str:
     if base.imported:
         lines.append(
             "The commit is an import of the harness's own: nobody else has it. The files are those"
-            f" of linux-{base.version}.tar.xz of kernel.org, or of whatever sources the run had under"
+            f" of linux-{base.version}.tar.xz of kernel.org, or of whatever the run had under"
             " that name; the tree's digest is git's and can be compared."
         )
     return "\n".join(lines) + "\n"

@@ -125,24 +125,21 @@ last_words() {
 # What the shell is to end with.
 judge() {
 	status=$(told exit)
+	late=$(cat "$work/late" 2>/dev/null)
+	report=$(reports | head -n 1)
 	if [ -n "$status" ]; then
 		verdict="exit status $status"
-		first=$(reports | head -n 1)
-		[ -z "$first" ] || verdict="$verdict; the kernel reported: $first"
-		[ "$status" != 0 ] || [ -z "$first" ] || [ -n "$expected" ] || status=123
-	elif [ "$(cat "$work/late" 2>/dev/null)" = test ]; then
+		[ "$status" != 0 ] || [ -z "$report" ] || [ -n "$expected" ] || status=123
+	elif [ "$late" = test ]; then
 		status=124 verdict="no end within $(limit "$(told start)") s"
 		last_words 10
-	elif [ -n "$(told start)" ]; then
-		status=125 verdict='the guest died'
-		last_words 25
-	elif [ -s "$work/late" ]; then
-		status=125 verdict="the guest did not come up within $boot_s s"
-		last_words 25
 	else
-		status=125 verdict='the guest did not come up'
+		status=125 verdict='the guest died'
+		[ -n "$(told start)" ] || verdict='the guest did not come up'
+		[ -z "$late" ] || verdict="$verdict within $boot_s s"
 		last_words 25
 	fi
+	[ -z "$report" ] || verdict="$verdict; the kernel reported: $report"
 }
 
 work='' qemu=''
