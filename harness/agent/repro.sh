@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Runs one test in a guest without the harness (`harness repro`): the agent, as init, has set the
-# guest up and starts this in place of a shell. What to run is on a disk with the serial number
-# "command": shell code that sets `label`, the working directory, the environment and, with
-# `set --`, the command line. The test's output goes to the port harness.output; to the port
+# guest up and starts this in place of a shell. What to run is in the file `command` beside this
+# one, or else on a disk of that serial number: shell code that sets `label`, the working
+# directory, the environment and, with `set --`, the command line. The test's output goes to the port harness.output; to the port
 # harness.status go "start MICROSECONDS", what the agent's calibration takes here, and "exit STATUS".
 # What the agent gives a test it has here too: a session of its own, no standard input, a pipe,
 # no other descriptor, and whatever it leaves behind is killed.
@@ -34,8 +34,10 @@ kill_leftovers() {
 	done
 }
 
-calibration=$(/.harness/agent --calibrate)
-tr -d '\000' <"$(find_disk command)" >/run/command # the rest of the last sector
+calibration=$("${0%/*}/agent" --calibrate)
+command=${0%/*}/command
+[ -f "$command" ] || command=$(find_disk command)
+tr -d '\000' <"$command" >/run/command # the rest of a disk's last sector
 mkfifo /run/output
 cat /run/output >"$(find_port harness.output)" &
 reader=$!

@@ -83,9 +83,7 @@ def alone(kernel: Kernel, plan: BootPlan) -> Alone:
     ]
     words = ["-name", "harness-repro", "-kernel", kernel.boots]
     words += [word for pair in kept for word in pair]
-    for name, backend in (("output", "stdio,signal=off"), ("status", "file,path=status")):
-        words += ["-chardev", f"{backend},id=harness-{name}"]
-        words += ["-device", f"virtserialport,chardev=harness-{name},name=harness.{name}"]
+    words += ports_options()
     for name, file in (("root", "root.img"), ("command", "command")):
         words += ["-drive", f"file={file},if=none,id={name},format=raw,read-only=on"]
         words += ["-device", f"virtio-blk-pci,drive={name},serial={name}"]
@@ -93,6 +91,16 @@ def alone(kernel: Kernel, plan: BootPlan) -> Alone:
     return Alone(
         words=tuple(words), append=f"{append} harness_shell={REPRO}", cpu=told.get("-cpu", "max")
     )
+
+
+def ports_options() -> list[str]:
+    """QEMU's options for what agent/repro.sh writes; the test's output is QEMU's own, for which
+    its standard input must not end."""
+    words = []
+    for name, backend in (("output", "stdio,signal=off"), ("status", "file,path=status")):
+        words += ["-chardev", f"{backend},id=harness-{name}"]
+        words += ["-device", f"virtserialport,chardev=harness-{name},name=harness.{name}"]
+    return words
 
 
 def _pairs(words: list[str]) -> list[tuple[str, ...]]:

@@ -36,14 +36,12 @@ _VAR = ("var/log", "var/tmp")
 # busybox's own shell may prefer its applets to the programs in PATH, and its mount takes `tmpfs`
 # for an image where a file of that name is.
 _TOOLS = ("sh", "mount", "umount")
-_PROGRAMS = tuple(
-    Path(__file__).parent.parent / "agent" / Path(place).name for place in (REPRO, PYTEST_ONCE)
-)
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost harness\n::1 localhost\n",
 }
+_PROGRAMS = (REPRO, PYTEST_ONCE)
 _MOUNTED = tuple(f"{place}/" for place in GUEST_MOUNTS)
 _LEFT_OUT = shutil.ignore_patterns("*.a", "*.opt-?.pyc")
 
@@ -66,6 +64,11 @@ def missing() -> str:
     return ""
 
 
+def program(place: str) -> Path:
+    """The file of this package that an image has at that place."""
+    return Path(__file__).parent.parent / "agent" / Path(place).name
+
+
 def find_or_build(contents: Sequence[Contents], agent: Path) -> Root:
     """The image for what suites need, from the cache when equal files made one before.
 
@@ -79,7 +82,7 @@ def find_or_build(contents: Sequence[Contents], agent: Path) -> Root:
         [(mount.guest, str(mount.host), _listing(mount.host)) for mount in mounts],
         [(str(tool), _stamp(tool)) for tool in tools],
         [_stamp(Path(proc.find(tool))) for tool in ("busybox", "mke2fs")],
-        [path.read_bytes() for path in (agent, *_PROGRAMS)],
+        [path.read_bytes() for path in (agent, *map(program, _PROGRAMS))],
     )
     final = cache.root() / "roots" / key
     if (found := _load(final)) is None:
@@ -164,8 +167,8 @@ def _build(work: Path, mounts: tuple[Mount, ...], tools: tuple[Path, ...], agent
     tree.add_busybox()
     tree.add_libraries()
     shutil.copy2(agent, stage / AGENT.lstrip("/"))
-    for program in _PROGRAMS:
-        shutil.copy2(program, stage / ".harness")
+    for place in _PROGRAMS:
+        shutil.copy2(program(place), stage / place.lstrip("/"))
     (stage / REPRO.lstrip("/")).chmod(0o755)  # an installed package may have lost that
     _make_image(stage, work / "root.img")
     shutil.rmtree(stage)

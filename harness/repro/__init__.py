@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.guest import BootPlan, Drive, machine, root
 from harness.model import SCHEMA, Contents
 from harness.recorded import Recorded
-from harness.repro import cell, files, readme
+from harness.repro import cell, files, hosted, readme
 from harness.repro.cell import Material, Wanted, choose
 from harness.suites.guest_tests import GUEST_DIR
 from harness.watch import Watch
@@ -105,8 +105,6 @@ def _write_guest(directory: Path, made: Material, seeds: dict[str, str]) -> None
     """The root, the machine, the test, and the script that joins them."""
     test = made.wanted.test
     drives = (Drive(disk=test.disk, file=Path(files.SCRATCH)),) if test.disk else ()
-    own = root.find_or_build(_contents(made), made.agent.program)
-    _copy_sparse(own.image, directory / "root.img")
     plan = BootPlan(
         spec=made.wanted.cell.guest,
         mounts=(),
@@ -115,12 +113,21 @@ def _write_guest(directory: Path, made: Material, seeds: dict[str, str]) -> None
         accel=made.wanted.run.run.accel or "tcg",
         drives=drives,
     )
-    alone = machine.alone(made.kernel, plan)
+    cpu = "max"
+    if made.wanted.hosted:
+        hosted.fill(directory, made)
+        machine_text = hosted.command_line(made, plan)
+        test = replace(test, cwd=hosted.place(made), argv=hosted.argv(made))
+    else:
+        own = root.find_or_build(_contents(made), made.agent.program)
+        _copy_sparse(own.image, directory / "root.img")
+        alone = machine.alone(made.kernel, plan)
+        machine_text, cpu = files.machine(alone), alone.cpu
     scratch = (("SCRATCH_DEV", "/dev/vda"),) if test.disk else ()
     env = (*scratch, *made.wanted.cell.env, *seeds.items())
-    _write(directory / "qemu.cmd", files.machine(alone))
+    _write(directory / "qemu.cmd", machine_text)
     _write(directory / "command", files.command(test, env))
-    _write(directory / "run.sh", files.script(_settings(made, plan, alone.cpu)), 0o755)
+    _write(directory / "run.sh", files.script(_settings(made, plan, cpu)), 0o755)
 
 
 def _contents(made: Material) -> tuple[Contents, ...]:
@@ -145,6 +152,7 @@ def _settings(made: Material, plan: BootPlan, cpu: str) -> dict[str, str | int]:
         "serve_ms": _SERVE_MS if wanted.test.server else 0,
         "host_us": plan.calibration_us,
         "scratch_bytes": files.scratch_bytes(wanted.test.disk),
+        "hosted": int(wanted.hosted),
         "expected": "; ".join(wanted.test.expect_splat),
         "recorded": cell.outcome(wanted.result),
     }

@@ -141,7 +141,7 @@ def gather(wanted: Wanted, root: Path, watch: Watch) -> Material:
         made = agent.build()
         suites = {name: GuestTests(root, name) for name in _suites(wanted, root)}
         prepared = {name: suite.prepare(log) for name, suite in suites.items()}
-        own = prepared[wanted.test.name.partition("/")[0]]
+        own = prepared.get(_suite(wanted.test)) or Prepared(tests=(wanted.test,), mounts=())
         test = next((one for one in own.tests if one.name == wanted.test.name), None)
         if test is None:
             raise UsageError(
@@ -159,16 +159,21 @@ def gather(wanted: Wanted, root: Path, watch: Watch) -> Material:
         kernel=built,
         agent=made,
         prepared=own,
-        mounts=seen[test.name.partition("/")[0]],
+        mounts=seen.get(_suite(test), ()),
     )
 
 
 def _suites(wanted: Wanted, root: Path) -> tuple[str, ...]:
     """Those that the run had, the test's own among them; what is gone of the others is no loss."""
-    own = wanted.test.name.partition("/")[0]
-    cell, there = wanted.cell, names(root)
+    own, cell, there = _suite(wanted.test), wanted.cell, names(root)
     asked = cell.suites or (() if cell.commands else cell.stack.suites or there)
-    return tuple(dict.fromkeys(name for name in (*asked, own) if name in there or name == own))
+    return tuple(
+        dict.fromkeys(name for name in (*asked, own) if name in there or name == own != _COMMAND)
+    )
+
+
+def _suite(test: Test) -> str:
+    return test.name.partition("/")[0]
 
 
 def _changes(
@@ -191,7 +196,9 @@ def _changes(
         )
         for kind in ("snapshot", "vng")
     }
-    if not known:
+    if wanted.cell.commands:
+        yield "the program is the one that is at its place today"
+    elif not known:
         yield "the run does not tell what it depended on: the programs may be others than its own"
     elif known not in same:
         yield (

@@ -19,7 +19,7 @@
 set -u
 
 test_name=test accel=tcg cpu=max kernel=vmlinux boot_s=120 timeout_ms=60000 scaled=1 serve_ms=0
-host_us=1 scratch_bytes=0 expected='' recorded=''
+host_us=1 scratch_bytes=0 hosted=0 expected='' recorded=''
 # @settings@
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 125
@@ -145,6 +145,8 @@ judge() {
 work='' qemu=''
 command -v "$QEMU" >/dev/null || give_up "$QEMU is not installed: apt-get install \
 qemu-system-x86, dnf install qemu-system-x86-core, pacman -S qemu-system-x86, zypper install qemu-x86"
+[ "$hosted" = 0 ] || command -v vng >/dev/null ||
+	give_up 'vng is not installed: pipx install virtme-ng, or the package virtme-ng'
 trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
@@ -157,8 +159,13 @@ esac
 [ -r "$KERNEL" ] || give_up "there is no kernel $KERNEL"
 # QEMU sees names without a directory: no comma or colon in one upsets it.
 ln -s "$KERNEL" "$work/$kernel"
-ln -s "$here/root.img" "$here/command" "$work"
+ln -s "$here/command" "$work"
 cp "$here/qemu.cmd" "$work" && mkfifo "$work/input" || exit 125
+if [ "$hosted" = 0 ]; then
+	ln -s "$here/root.img" "$work"
+else
+	cp -R "$here/agent" "$here/program" "$work" && cp "$here/command" "$work/agent" || exit 125
+fi
 
 asked=${ACCEL:-}
 ACCEL=${asked:-$accel}
