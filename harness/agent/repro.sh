@@ -4,10 +4,10 @@
 # Runs one test in a guest without the harness (`harness repro`): the agent, as init, has set the
 # guest up and starts this in place of a shell. What to run is in the file `command` beside this
 # one, or else on a disk of that serial number: shell code that sets `label`, the working
-# directory, the environment and, with `set --`, the command line. The test's output goes to the port harness.output; to the port
-# harness.status go "start MICROSECONDS", what the agent's calibration takes here, and "exit STATUS".
-# What the agent gives a test it has here too: a session of its own, no standard input, a pipe,
-# no other descriptor, and whatever it leaves behind is killed.
+# directory, the environment and, with `set --`, the command line. The test's output goes to the
+# port harness.output; to the port harness.status go "start MICROSECONDS", what the agent's
+# calibration takes here, and "exit STATUS". What the agent gives a test it has here too: a session
+# of its own, no standard input, a pipe, no other descriptor, and what it leaves behind is killed.
 
 find_port() {
 	for port in /sys/class/virtio-ports/*; do

@@ -69,7 +69,7 @@ def _fill(directory: Path, made: Material) -> None:
     _write(directory / "README", readme.text(made, seeds))
     _write(directory / "base.txt", readme.base_text(run.base))
     _write(directory / "result.json", _result(wanted))
-    _write(directory / "seed", "".join(f"{name}={value}\n" for name, value in seeds.items()))
+    _write(directory / "seed", files.seed_text(wanted.cell, seeds))
     shutil.copyfile(wanted.config, directory / "config")
     shutil.copyfile(made.kernel.image, directory / made.kernel.boots)
     _write_patches(directory, wanted)
@@ -124,7 +124,7 @@ def _write_guest(directory: Path, made: Material, seeds: dict[str, str]) -> None
         alone = machine.alone(made.kernel, plan)
         machine_text, cpu = files.machine(alone), alone.cpu
     scratch = (("SCRATCH_DEV", "/dev/vda"),) if test.disk else ()
-    env = (*scratch, *made.wanted.cell.env, *seeds.items())
+    env = (*scratch, *seeds.items(), *made.wanted.cell.env)
     _write(directory / "qemu.cmd", machine_text)
     _write(directory / "command", files.command(test, env))
     _write(directory / "run.sh", files.script(_settings(made, plan, cpu)), 0o755)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.guest.machine import Alone
 from harness.guest.root import PYTEST_ONCE
-from harness.model import Disk, Result, Test
+from harness.model import Cell, Disk, Result, Test
 
 SCRATCH = "scratch"
 """The name that QEMU has for the file behind a scratch disk."""
@@ -66,6 +66,18 @@ def seeds(result: Result | None) -> dict[str, str]:
     said = result.output if result else ""
     found = {name: pattern.search(said) for name, pattern in _SEEDS.items()}
     return {name: match[1] for name, match in found.items() if match}
+
+
+def seed_text(cell: Cell, taken: Mapping[str, str]) -> str:
+    """seed: all that decides on random numbers, as far as it is known: a line for each variable
+    of the test's environment, and for each word of the kernel's command line."""
+    env = {name: value for name, value in cell.env if "SEED" in name.upper()}
+    words = [word for word in cell.guest.cmdline if "seed" in word or "random" in word]
+    lines = [f"{name}={value}" for name, value in {**taken, **env}.items()]
+    lines += [f"kernel: {word}" for word in words]
+    return "".join(
+        f"{line}\n" for line in lines or ["# none that is known: random numbers are new ones"]
+    )
 
 
 def script(settings: Mapping[str, str | int]) -> str:

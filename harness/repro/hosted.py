@@ -14,7 +14,7 @@ from harness.repro.cell import Material
 _HERE = Path("/@here@")  # the directory that run.sh has made
 _PLACE = "/run/harness/repro"  # of the agent and its like in the guest
 _PROGRAM = "/run/harness/program"  # of a program of the host
-_COMMAND_LINE = r"""# vng (virtme-ng) says how it would start QEMU with this machine's files as root.
+_COMMAND_LINE = r"""# How vng (virtme-ng) would start QEMU with this machine's files as root.
 [ "$ACCEL" = kvm ] && set -- || set -- --disable-kvm
 line=$(%s ${APPEND:+--append "$APPEND"} "$@" --dry-run) || exit
 # Of its ports only the console is of use: all else is run.sh's.

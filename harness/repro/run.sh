@@ -18,7 +18,7 @@
 #   125  the guest died or did not come up, or there is none
 set -u
 
-test_name=test accel=tcg cpu=max kernel=vmlinux boot_s=120 timeout_ms=60000 scaled=1 serve_ms=0
+test_name=test accel=tcg cpu=max kernel=vmlinux boot_s=120 end_s=20 timeout_ms=60000 scaled=1 serve_ms=0
 host_us=1 scratch_bytes=0 hosted=0 expected='' recorded=''
 # @settings@
 
@@ -69,7 +69,7 @@ watch() {
 			phase=test left=$(limit "$us")
 			[ "$left" != 0 ] || left=-1
 		elif [ "$phase" = test ] && [ -n "$(told exit)" ]; then
-			phase=end left=20
+			phase=end left=$end_s
 		fi
 		[ "$left" != 0 ] || break
 		left=$((left - 1))
@@ -111,9 +111,11 @@ keep_console() {
 	cat "$work/console.log" >"$console" || say "there is no room for $console"
 }
 
-# What the kernel reported since the test began, by the first lines of the usual reports.
+# What the kernel reported since the test began, if it did, by the first lines of usual reports.
 reports() {
-	tr -d '\r' <"$work/console.log" | sed '1,/harness 0*: start 1 /d' | grep -E \
+	mark='harness 0*: start 1 '
+	grep -q "$mark" "$work/console.log" || mark='^'
+	tr -d '\r' <"$work/console.log" | sed -n "/$mark/,\$p" | grep -E \
 		'(WARNING|BUG|kernel BUG|Oops|UBSAN|INFO): |general protection|Kernel panic|double fault' |
 		grep -v -E 'INFO: (NMI handler|lockdep is turned off)' | sed 's/^\[[^]]*\] *//'
 }
@@ -129,6 +131,7 @@ judge() {
 	report=$(reports | head -n 1)
 	if [ -n "$status" ]; then
 		verdict="exit status $status"
+		[ "$status" -le 128 ] || verdict="killed by signal $((status - 128))"
 		[ "$status" != 0 ] || [ -z "$report" ] || [ -n "$expected" ] || status=123
 	elif [ "$late" = test ]; then
 		status=124 verdict="no end within $(limit "$(told start)") s"
