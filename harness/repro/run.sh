@@ -92,7 +92,7 @@ boot() {
 	watch "$qemu" >/dev/null 2>&1 &
 	watcher=$!
 	wait "$qemu" 2>/dev/null
-	kill "$watcher" 2>/dev/null
+	kill -9 "$watcher" 2>/dev/null # a TERM may come while it still has our trap for it, and be lost
 	wait "$watcher" 2>/dev/null
 	qemu=
 }
