@@ -17,6 +17,11 @@ import pytest
 REPO = Path(__file__).parents[2]
 RUN_S = 3000.0  # a cold cache builds two kernels
 
+SHIPPED = ("run", "--base", "--isolation", "test")
+"""How shipped series are run: what waits on the base does so in guests side by side."""
+
+WAITING = ("aio-nonblock",)
+
 Harness = Callable[..., "tuple[int, Any]"]
 
 
@@ -33,6 +38,27 @@ def _kernels(_own_history: None) -> None:
     """Build what the tests boot before any of them is timed."""
     command = ["boot", "--series", "aio-poll", "--", "true"]
     assert subprocess.run(argv(*command), timeout=RUN_S, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(
+    request: pytest.FixtureRequest, _kernels: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
+    """The runs of series whose base waits for a minute and more, by the series' names: they do it
+    beside all other tests."""
+    wanted = {
+        name for item in request.session.items for name in WAITING if f"[{name}]" in item.name
+    }
+    found = {}
+    for name in sorted(wanted):
+        output = tmp_path_factory.mktemp("early")
+        command = argv(*SHIPPED, "--series", name, "--json", "--output", str(output))
+        with (output / "log").open("wb") as log:
+            found[name] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+    yield found
+    for process in found.values():
+        process.terminate()
+        process.wait(60)
 
 
 def argv(*words: str) -> list[str]:
