@@ -226,7 +226,7 @@ class HostedGuest:
             ended = self._exchange(command)
         except StageError as error:
             raise error.with_traceback(None) from None
-        self.said += f"$ {shown}\n{ended.text}" + "\n" * (not ended.text.endswith("\n"))
+        self._say(f"$ {shown}\n{ended.text}")
         expected = (*expect_splat, *self._foretold(ended))
         judged = self._judge(replace(self._test, argv=words, expect_splat=expected), ended)
         if judged.outcome in (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR):
@@ -275,7 +275,7 @@ class HostedGuest:
             boot=self.boot,
             duration_s=round(duration_s, 3),
             detail=detail,
-            output=self.said[-_OUTPUT_MAX:],
+            output=self.said,
             splats=tuple(self.splats),
         )
 
@@ -283,6 +283,10 @@ class HostedGuest:
     def console(self) -> Path:
         """The console log of the last guest that the test had."""
         return self._hosted.record.path / "boots" / f"{self.boot:03}" / "console.log"
+
+    def _say(self, text: str) -> None:
+        """Keep it, whole lines, the last of all."""
+        self.said = (self.said + text + "\n" * (not text.endswith("\n")))[-_OUTPUT_MAX:]
 
     def _take(self) -> Guest:
         guest, boot = self._hosted.seat.take(self._test)

@@ -58,23 +58,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def kernel(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Kernel:
+def _harness_hosted(request: pytest.FixtureRequest) -> Hosted:
+    """The session's kernel and guests; an error of theirs is every test's, and is tried once."""
+    with _said():
+        return _open(request.config, request.session)
+
+
+@pytest.fixture(scope="session")
+def kernel(_harness_hosted: Hosted) -> Kernel:
     """The kernel with the series, from the cache or built now (harness.model.Kernel)."""
-    return _hosted(pytestconfig, request.session).kernel
+    return _harness_hosted.kernel
 
 
 @pytest.fixture
-def guest(
-    kernel: Kernel, request: pytest.FixtureRequest, pytestconfig: pytest.Config
-) -> Iterator[HostedGuest]:
+def guest(_harness_hosted: Hosted, request: pytest.FixtureRequest) -> Iterator[HostedGuest]:
     """A guest that runs the kernel: guest.run(["uname", "-r"]) (harness.hosted.HostedGuest)."""
     item = request.node
     expected = [text for mark in item.iter_markers("expect_splat") for text in mark.args]
     with contextlib.ExitStack() as stack:
         with _said():
-            one = stack.enter_context(
-                _hosted(pytestconfig, request.session).guest(item.nodeid, expected)
-            )
+            one = stack.enter_context(_harness_hosted.guest(item.nodeid, expected))
         item.stash[_GUEST] = one
         yield one
         if late := one.complaints():
@@ -156,23 +159,24 @@ def pytest_terminal_summary(
     terminalreporter.line(f"record: {text.short(run.directory)}")
 
 
-def _hosted(config: pytest.Config, session: pytest.Session) -> Hosted:
-    """The session's kernel and guests, made when they are first asked for."""
-    found = config.stash.get(_HOSTED, None)
-    if found is None:
-        from harness import cache, hosted
-        from harness.cli import cell
+def _open(config: pytest.Config, session: pytest.Session) -> Hosted:
+    """Build the kernel and make room for guests, until the tests are over."""
+    from harness import cache, hosted
+    from harness.cli import cell
 
-        with _said():
-            wanted, parent = _wanted(config)
-            room = config.stash[_ROOM]
-            record = room.enter_context(cell.open_record(wanted, parent or cache.runs()))
-            argv = ["pytest", *map(str, config.invocation_params.args)]
-            tests = _planned(session)
-            found = room.enter_context(
-                hosted.opened(wanted, record, _Watch(config), argv=argv, tests=tests)
-            )
-        config.stash[_HOSTED] = found
+    wanted, parent = _wanted(config)
+    room = config.stash[_ROOM]
+    record = room.enter_context(cell.open_record(wanted, parent or cache.runs()))
+    found = room.enter_context(
+        hosted.opened(
+            wanted,
+            record,
+            _Watch(config),
+            argv=["pytest", *map(str, config.invocation_params.args)],
+            tests=_planned(session),
+        )
+    )
+    config.stash[_HOSTED] = found
     return found
 
 
@@ -236,7 +240,11 @@ def _from_ini(config: pytest.Config, name: str) -> str:
     if name not in _PLACES or config.inipath is None:
         return value
     beside = config.inipath.parent
-    return ",".join(str(beside / one) if "/" in one else one for one in value.split(","))
+    return ",".join(str(beside / one) if _is_path(one) else one for one in value.split(","))
+
+
+def _is_path(place: str) -> bool:
+    return "/" in place and "://" not in place
 
 
 def _sections(one: HostedGuest, call: pytest.CallInfo[None]) -> list[tuple[str, str]]:

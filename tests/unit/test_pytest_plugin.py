@@ -262,6 +262,17 @@ def test_a_fixture_of_the_same_name_is_its_owner_s(pytester: pytest.Pytester, ru
     assert not runs.stories
 
 
+def test_a_kernel_of_the_tests_own_leaves_guests_alone(
+    pytester: pytest.Pytester, runs: Runs
+) -> None:
+    pytester.makepyfile(
+        "import pytest\n"
+        "@pytest.fixture\ndef kernel(): raise ValueError\n"
+        "def test_1(guest): guest.run(['true'], check=True)"
+    )
+    runs("--harness-tree", str(runs.tree)).assert_outcomes(passed=1)
+
+
 def test_an_interruption_leaves_no_guest(pytester: pytest.Pytester, runs: Runs) -> None:
     pytester.makepyfile(
         "def test_1(guest):\n guest.run(['true'])\n raise KeyboardInterrupt\n"
