@@ -11,8 +11,8 @@
 #include "modes.h"
 
 static const struct load load = {
-	.each = 2 * MIB,
-	.chunk = 256 * KIB,
+	.each = MIB,
+	.chunk = 128 * KIB,
 	.rounds = 1,
 };
 

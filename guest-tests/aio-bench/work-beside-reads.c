@@ -11,7 +11,7 @@ static const struct load load = {
 	.each = MIB,
 	.chunk = MIB,
 	.rounds = 1,
-	.work_ms = 300,
+	.work_ms = 600,
 };
 
 int main(void)
