@@ -13,20 +13,24 @@
 /* A case: the disk alone takes it 1 s. */
 #define CASE_TIMEOUT_S	(2 * KTAP_CASE_TIMEOUT_S)
 
+static inline int64_t own_cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
 /* What the submitter, or the parent of the readers, has to do meanwhile. */
 static inline void work(const struct load *load)
 {
-	struct timespec used;
-	int64_t until = 0, ns;
+	int64_t until = own_cpu_ns() + load->work_ms * 1000000;
+	volatile unsigned int sum = 0;
+	unsigned int i;
 
-	if (!load->work_ms)
-		return;
-	do {
-		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-		ns = used.tv_sec * 1000000000LL + used.tv_nsec;
-		if (!until)
-			until = ns + load->work_ms * 1000000;
-	} while (ns < until);
+	while (load->work_ms && own_cpu_ns() < until)
+		for (i = 0; i < 20000; i++)
+			sum += i;
 }
 
 /* A gate is open when nobody has its write end any more. */
@@ -56,7 +60,7 @@ static inline void gate_wait(const struct gate *gate)
 struct readers {
 	const struct load *load;
 	pid_t pids[READERS];
-	struct gate begin, done, leave;
+	struct gate ready, begin, done, leave;
 	struct usage *used;		/* shared with them */
 };
 
@@ -90,6 +94,9 @@ static inline void reader_run(const struct readers *readers, int number)
 	close(readers->begin.fds[1]);
 	close(readers->leave.fds[1]);
 	fd = open_part(readers->load);
+	/* A fork()ed process has shared memory, but no pages in its page table. */
+	ASSERT_OK(madvise(data, load_bytes(readers->load), MADV_POPULATE_WRITE));
+	close(readers->ready.fds[1]);
 	gate_wait(&readers->begin);
 	before = usage_now();
 	read_part(readers->load, number, fd);
@@ -117,6 +124,7 @@ static inline void readers_start(struct readers *readers, const struct load *loa
 		used = shared_memory(READERS * sizeof(*used));
 	readers->load = load;
 	readers->used = used;
+	readers->ready = make_gate();
 	readers->begin = make_gate();
 	readers->done = make_gate();
 	readers->leave = make_gate();
@@ -127,8 +135,8 @@ static inline void readers_start(struct readers *readers, const struct load *loa
 		ktap_defer(reader_stop, readers->pids[i]);
 	}
 	ktap_close_now(readers->done.fds[1]);
-	/* All of them wait at the gate when there is nothing else to run. */
-	let_it_be_counted();
+	ktap_close_now(readers->ready.fds[1]);
+	gate_wait(&readers->ready);
 }
 
 /* What they have used.  One that had an error has said so; case's end reaps them. */
