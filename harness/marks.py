@@ -37,6 +37,14 @@ class Marks:
         _, label, last = self._spans[index]
         return label if last is None or line <= last else None
 
+    @property
+    def spans(self) -> tuple[tuple[str, int, int | None], ...]:
+        """What ran, in order: its label, its first line and its last one, None for no end."""
+        return tuple(
+            (label, first, last)
+            for first, (_, label, last) in zip(self._starts, self._spans, strict=True)
+        )
+
     def _take(self, marker: re.Match[bytes], line: int) -> None:
         nonce, what, number, label = marker.groups()
         self._nonce = self._nonce or nonce
