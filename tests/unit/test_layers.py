@@ -55,7 +55,7 @@ LAYERS = (
     ("repro.files", "repro.hosted", "repro.readme"),
     ("repro",),
     ("saved", "stages", "known"),
-    ("report.paint",),
+    ("report.paint", "report.plot"),
     ("report.patches", "report", "report.figures"),
     ("boots",),
     ("report.text", "report.table", "report.posted"),
