@@ -14,6 +14,7 @@ from harness.recorded import Recorded
 
 FORMATS = {
     "text": "for a terminal",
+    "html": "one page to filter and click through",
     "junit": "XML for GitLab, Jenkins and GitHub",
     "kcidb": "JSON for kernelci.org",
     "b4": "JSON for `b4 review`",

@@ -21,11 +21,13 @@ _WIDTH = 100
 _FRAMES_MAX = 8
 _USERS_MAX = 3
 _ALLOCATOR = re.compile(r"_*(kasan|kmem_cache|kmalloc|kfree|kvfree|slab|kvmalloc)_?")
-_PHASES = {
+PHASES = {
     "boot": "before the first test",
     "between": "between two tests",
     "teardown": "after the last test",
 }
+"""When a splat of no test was printed, in words."""
+
 _WRAP: dict[str, Any] = {
     "break_long_words": False,
     "break_on_hyphens": False,
@@ -62,7 +64,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         for splat in row.result.splats:
             yield from _splat(splat, f"during {row.result.test}", colour=colour, width=width)
     for splat in run.stray:
-        when = f"{_PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
+        when = f"{PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
         yield from _splat(splat, when, colour=colour, width=width)
     if run.warnings:
         yield ""

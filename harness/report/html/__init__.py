@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs as one HTML file: a table of tests and kernels, each cell with all that is known of it.
+
+The file needs nothing else and asks for nothing: its content security policy forbids it, and
+allows no script but its own, by its digest. What it says comes from outside (names, output,
+consoles), so the template escapes it, and the script makes text nodes of it, never markup.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness.recorded import Recorded
+from harness.report import Options, text
+from harness.report.html import facts, payload
+from harness.report.html.embed import visible
+
+BUDGET = 20 << 20
+"""Bytes of outputs, subtests, splats and consoles in one file (docs/reports.md)."""
+
+_HERE = Path(__file__).parent
+_TEXT_MAX = 1 << 20
+_WIDTH = 110
+
+
+def report(runs: Sequence[Recorded], options: Options) -> str:
+    """See harness.report.Reporter."""
+    return page(runs, budget=BUDGET)
+
+
+def page(runs: Sequence[Recorded], *, budget: int) -> str:
+    """The page, with about `budget` bytes of what can be left out; it says what was."""
+    script = "".join((_HERE / name).read_text() for name in ("sheet.js", "report.js"))
+    made = payload.of(runs, budget)
+    told = [facts.of(one) for one in runs]
+    return _template().render(
+        csp=_policy(script),
+        style=(_HERE / "report.css").read_text(),
+        script=script,
+        title=_title([one["title"] for one in told]),
+        runs=told,
+        made=made,
+        budget=f"{budget / (1 << 20):.0f} MiB",
+        text=_plain(runs),
+    )
+
+
+def _title(titles: Sequence[str]) -> str:
+    names = list(dict.fromkeys(titles))
+    shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return shown if len(titles) == 1 else f"{len(titles)} runs: {shown}"
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_shown,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _shown(value: Any) -> Any:
+    """What the template writes, where it is not `safe`."""
+    return visible(value) if type(value) is str else value
+
+
+def _policy(script: str) -> str:
+    """Nothing from anywhere. Styles are the page's own; bars have their width in an attribute."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _plain(runs: Sequence[Recorded]) -> str:
+    """The report for a browser without scripts."""
+    whole = text.report(runs, Options(width=_WIDTH))
+    if len(whole) <= _TEXT_MAX:
+        return whole
+    return f"{whole[:_TEXT_MAX]}\n[the rest is left out here: harness report --format text]\n"
