@@ -30,3 +30,12 @@ def test_without_markers_there_is_no_test() -> None:
     marks = Marks()
     marks.feed(b"harness is a word\n" * 10)
     assert marks.test_at(3) is None
+
+
+def test_spans_are_the_lines_of_each_test_and_the_last_one_may_have_no_end() -> None:
+    nonce = b"harness dd2a423acbf7fe8d"
+    marks = Marks()
+    marks.feed(
+        b"restored\n%s: start 1 a/one\nnoise\n%s: end 1\n%s: start 2 a/two\n" % ((nonce,) * 3)
+    )
+    assert marks.spans == (("a/one", 2, 4), ("a/two", 5, None))
