@@ -239,6 +239,13 @@ def test_bad_results_get_the_room_first_and_what_is_left_out_is_said(tmp_path: P
     assert len(none.texts["details"]) < len(some.texts["details"]) < len(whole.texts["details"])
 
 
+def test_an_error_of_the_harness_is_told_as_a_failure_is(tmp_path: Path) -> None:
+    lost = result("aio/lost", "error", detail="the agent in the guest died", output="line\n" * 99)
+    made = page(records.write(tmp_path / "a-beef", [lost], steps=["tip"], exit_code=20))
+    assert made.index["rows"][0][1] == "the agent in the guest died"
+    assert made.cell("aio/lost", 0)[1]["cut"] == 0
+
+
 def test_of_good_outputs_only_the_end_is_kept() -> None:
     doc = page(records.many(2)).cell("suite-1/test_00001", 1)[1]
     assert doc["output"].splitlines()[0] == "line 12"

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.model import Mark, Result, Row
+from harness.model import Mark, Outcome, Result, Row
 from harness.recorded import Recorded
 
 
@@ -32,7 +32,8 @@ class Cell:
     @property
     def bad(self) -> bool:
         """Somebody will want to know why."""
-        return self.result.outcome.bad or self.first_bad or any(o.outcome.bad for o in self.runs)
+        outcomes = {self.result.outcome, *(one.outcome for one in self.runs)}
+        return self.first_bad or Outcome.ERROR in outcomes or any(one.bad for one in outcomes)
 
 
 def columns(runs: Sequence[Recorded]) -> tuple[Column, ...]:

@@ -184,7 +184,7 @@ def _index(
         rows.setdefault(entry.test, []).append(_cell(entry, number))
         result = entry.cell.result
         # What the base alone fails with is no news.
-        if result.detail and result.outcome.bad and (entry.cell.row or entry.cell.first_bad):
+        if result.detail and entry.cell.bad and (entry.cell.row or entry.cell.first_bad):
             why.setdefault(entry.test, visible(result.detail[:_WHY_MAX]))
     return {
         "outcomes": _ORDER,

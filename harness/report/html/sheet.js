@@ -4,7 +4,7 @@
 "use strict";
 const sheet = (() => {
   const NUMBERS = new Set(["value", "round", "time", "boot"]); // columns of a sheet, to the right
-  const BAD = new Set(["crash", "timeout", "fail", "xpass"]);
+  const BAD = new Set(["crash", "timeout", "fail", "xpass", "error"]);
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("index").textContent);
   const { runs, columns } = data;
