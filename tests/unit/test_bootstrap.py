@@ -19,7 +19,7 @@ REPO = Path(__file__).parents[2]
 TABLE = [
     line.split("|")
     for line in re.findall(
-        r"^\??(?:cmd|file|hdr|libc|python):.*$", (REPO / "ci/bootstrap").read_text(), re.M
+        r"^[?*]?(?:cmd|file|hdr|libc|python):.*$", (REPO / "ci/bootstrap").read_text(), re.M
     )
 ]
 HOST_TOOLS = ("sh", "cat", "cut", "grep", "sort", "tr", "cksum", "env", "rm", "mv", "cp", "chmod")
@@ -277,6 +277,16 @@ def test_an_optional_package_that_is_not_to_be_had_is_asked_for_once(project: Pr
         assert "ccache" not in done.stderr
     assert project.calls("apt-cache").count("apt-cache policy ccache") == 1
     assert not [call for call in project.calls("apt-get") if "install" in call]
+
+
+def test_a_browser_is_for_those_who_run_the_tests(project: Project) -> None:
+    project.root()
+    project.manager("dnf")
+    assert project.run("true").returncode == 0
+    assert not [call for call in project.calls("dnf") if "chromium" in call]
+    project.stub("tox")
+    assert project.run("tox", "-e", "browser").returncode == 0
+    assert [call for call in project.calls("dnf") if call.endswith(" chromium")]
 
 
 def test_an_optional_package_does_not_stop_a_check(project: Project) -> None:
