@@ -12,6 +12,7 @@ import pytest
 from harness import hosted
 from harness.errors import ApplyError, BootError, CommandError, CrashError, StageError, UsageError
 from harness.hosted import Hosted
+from harness.lent import lent
 from harness.model import Cell, Outcome, Series
 from harness.record import Record
 from tests.unit.stories import KERNEL, LATE, RELEASE, Story
@@ -52,7 +53,7 @@ def test_tests_share_a_booted_guest(opened: Opened) -> None:
     with opened() as (one, story):
         assert one.kernel is KERNEL
         for name in "ab":
-            with one.guest(name) as guest:
+            with lent(one, name) as guest:
                 assert guest.run(["uname", "-r"]).text == f"{RELEASE}\n"
                 assert guest.release == RELEASE
         assert [number for number, _ in story.ran] == [1, 1]
@@ -61,7 +62,7 @@ def test_tests_share_a_booted_guest(opened: Opened) -> None:
 def test_each_test_has_a_restored_guest(opened: Opened) -> None:
     with opened("snapshot") as (one, story):
         for name in "ab":
-            with one.guest(name) as guest:
+            with lent(one, name) as guest:
                 guest.run(["true"])
                 guest.run(["true"])
             assert not story.up
@@ -69,7 +70,7 @@ def test_each_test_has_a_restored_guest(opened: Opened) -> None:
 
 
 def test_a_command_is_passed_on(opened: Opened) -> None:
-    with opened() as (one, story), one.guest("a") as guest:
+    with opened() as (one, story), lent(one, "a") as guest:
         guest.run(["true", Path("/x")], timeout_s=5, env={"A": "1"}, cwd=Path("/tmp"))
         command = story.ran[0][1]
         assert (command.argv, command.env) == (("true", "/x"), (("A", "1"),))
@@ -82,7 +83,7 @@ def test_a_command_is_passed_on(opened: Opened) -> None:
 @pytest.mark.parametrize("how", ["crash", "reboot", "hang", "qemu-dies"])
 def test_a_lost_guest_is_an_error_and_the_next_test_has_another(opened: Opened, how: str) -> None:
     with opened() as (one, story):
-        with one.guest("a") as guest:
+        with lent(one, "a") as guest:
             with pytest.raises(CrashError) as caught:
                 guest.run([how])
             assert how in caught.value.message
@@ -91,7 +92,7 @@ def test_a_lost_guest_is_an_error_and_the_next_test_has_another(opened: Opened, 
             with pytest.raises(CrashError, match="the guest of this test is gone"):
                 guest.run(["true"])
             assert guest.complaints()
-        with one.guest("b") as guest:
+        with lent(one, "b") as guest:
             assert guest.run(["true"], check=True).status == 0
             assert guest.boot == 2 and not guest.complaints()
 
@@ -100,7 +101,7 @@ def test_who_is_to_blame_for_a_lost_guest(opened: Opened) -> None:
     blamed = {}
     with opened() as (one, _):
         for how in ("crash", "reboot", "hang", "qemu-dies"):
-            with one.guest(how) as guest, pytest.raises(CrashError):
+            with lent(one, how) as guest, pytest.raises(CrashError):
                 guest.run([how])
             assert guest.died is not None
             blamed[how] = guest.died.outcome
@@ -109,13 +110,13 @@ def test_who_is_to_blame_for_a_lost_guest(opened: Opened) -> None:
 
 
 def test_what_an_earlier_test_did_to_the_guest_costs_another_guest_only(opened: Opened) -> None:
-    with opened() as (one, story), one.guest("a") as guest:
+    with opened() as (one, story), lent(one, "a") as guest:
         assert guest.run(["lost-before"]).status == 0
         assert [number for number, _ in story.ran] == [1, 2]
 
 
 def test_an_expected_end_is_a_result(opened: Opened) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         ended = guest.run(["crash"], expect_splat=["panic: sysrq"])
         assert ended.loss is not None and ended.status is None
         assert guest.run(["true"]).status == 0 and guest.boot == 2
@@ -124,23 +125,23 @@ def test_an_expected_end_is_a_result(opened: Opened) -> None:
 
 def test_an_end_that_the_test_expects(opened: Opened) -> None:
     with opened() as (one, _):
-        with one.guest("a", ["/sysrq .* crash$/", "never"]) as guest:
+        with lent(one, "a", ["/sysrq .* crash$/", "never"]) as guest:
             guest.run(["crash"])
             guest.run(["true"])
             assert not guest.complaints()
             assert guest.missing() == "the kernel did not report never"
-        with one.guest("b", ["another thing"]) as guest, pytest.raises(CrashError):
+        with lent(one, "b", ["another thing"]) as guest, pytest.raises(CrashError):
             guest.run(["crash"])
 
 
 def test_a_splat_is_a_complaint_once(opened: Opened) -> None:
     with opened() as (one, story):
-        with one.guest("a") as guest:
+        with lent(one, "a") as guest:
             guest.run(["warn"])
             assert guest.complaints() == "warning: WARNING in aio_poll, in `warn`"
             assert not guest.complaints()
             assert [splat.test for splat in guest.splats] == ["a"]
-        with one.guest("b", ["warning: "]) as guest:
+        with lent(one, "b", ["warning: "]) as guest:
             guest.run(["warn"])
             assert not guest.complaints() and not guest.missing()
             guest.run(["warn"], expect_splat=["in aio_poll"])
@@ -151,7 +152,7 @@ def test_a_splat_is_a_complaint_once(opened: Opened) -> None:
 
 def test_what_is_printed_between_two_commands_is_of_their_test(opened: Opened) -> None:
     with opened() as (one, _):
-        with one.guest("a") as guest:
+        with lent(one, "a") as guest:
             guest.run(["true"])
             guest.run(["late"])
             assert guest.complaints() == "hung-task: task cat blocked, between two commands"
@@ -162,7 +163,7 @@ def test_what_is_printed_between_two_commands_is_of_their_test(opened: Opened) -
 def test_what_is_printed_by_the_first_command_may_be_of_an_earlier_test(
     opened: Opened, tmp_path: Path
 ) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         guest.run(["late"])
         assert not guest.complaints()
     assert [splat.title for splat in one.stray] == [LATE.title]
@@ -170,14 +171,14 @@ def test_what_is_printed_by_the_first_command_may_be_of_an_earlier_test(
 
 
 def test_a_result_shows_what_is_out_of_the_ordinary(opened: Opened) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         assert repr(guest) == "<guest of boot 1>"
         told = repr(guest.run(["false"]))
         assert told == "CommandResult(output=b'what is wrong\\n', status=1)"
 
 
 def test_check_is_of_the_status(opened: Opened) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         with pytest.raises(CommandError, match="`false`: exit status 1") as caught:
             guest.run(["false"], check=True)
         assert caught.value.lines == ("what is wrong",)
@@ -189,7 +190,7 @@ def test_check_is_of_the_status(opened: Opened) -> None:
 def test_a_kernel_that_does_not_boot_is_tried_once(opened: Opened, tmp_path: Path) -> None:
     with opened(boots=[BootError("no root")]) as (one, story):
         for name in "ab":
-            with pytest.raises(BootError, match="no root"), one.guest(name):
+            with pytest.raises(BootError, match="no root"), lent(one, name):
                 pass
         assert not story.boots and not story.ran
     assert len(list(one.record.path.glob("boots/*"))) == 1
@@ -206,21 +207,21 @@ def test_a_stage_that_fails_is_in_the_record(opened: Opened, tmp_path: Path) -> 
 
 
 def test_an_interruption_is_in_the_record(opened: Opened, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), opened() as (one, story), one.guest("a") as guest:
+    with pytest.raises(KeyboardInterrupt), opened() as (one, story), lent(one, "a") as guest:
         guest.run(["true"])
         raise KeyboardInterrupt
     assert not story.up and finished(tmp_path)["exit"] == 130
 
 
 def test_no_guest_comes_after_the_end(opened: Opened) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         pass
     with pytest.raises(UsageError, match="gone with the last test"):
         guest.run(["true"])
 
 
 def test_results_are_the_run(opened: Opened, tmp_path: Path) -> None:
-    with opened() as (one, _), one.guest("a") as guest:
+    with opened() as (one, _), lent(one, "a") as guest:
         guest.run(["uname", "-r"])
         one.add(guest.result(Outcome.PASS, "", 0.5))
     run = finished(tmp_path)

@@ -120,7 +120,7 @@ def test_a_crash_costs_its_test_and_says_why(pytester: pytest.Pytester, runs: Ru
             "boot 1: *boots/001/console.log",
         ]
     )
-    assert "hosted.py" not in done.stdout.str(), "the traceback ends at the test"
+    assert "lent.py" not in done.stdout.str(), "the traceback ends at the test"
     outcomes = [one["outcome"] for one in runs.record["results"]]
     assert outcomes == ["crash", "pass", "fail"]
     assert runs.record["results"][0]["splats"][0]["frames"][0]["line"] == 1702

@@ -81,7 +81,7 @@ def test_a_crash_costs_its_test_and_a_guest(hosted: Pytest) -> None:
     assert (code, run["exit"], run["guest"]) == (1, 1, "vng")
     assert [one["boot"] for one in run["results"]] == [1, 1, 1, 2]
     head, _, splat = said.partition("- kernel splat -")
-    assert "CrashError: panic: " in head and "hosted.py" not in head
+    assert "CrashError: panic: " in head and "lent.py" not in head
     assert splat.splitlines()[1].endswith("sysrq triggered crash")
     assert "sysrq_handle_crash+" in splat
     assert said.count("- guest console -") == 2
