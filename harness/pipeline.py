@@ -197,11 +197,12 @@ class CellRun:
         """Write down what the results depend on."""
         for label in self._ready.builds.kernels:
             target = self._ready.builds.target(label)
+            mounts = (*self._ready.mounts, *target.mounts)
             self._contexts[label] = {
                 test.name: context.of(
                     test,
                     target.kernel,
-                    (*self._ready.mounts, *target.mounts),
+                    mounts,
                     cell=self._cell,
                     agent=self._ready.agent.program,
                     accel=self._ready.boots.accel,
@@ -209,7 +210,7 @@ class CellRun:
                 )
                 for test in tests
             }
-            self._record.contexts(label, self._contexts[label])
+            self._record.contexts(label, self._contexts[label], mounts)
 
     def _build_all(self) -> None:
         before: Kernel | None = None

@@ -26,6 +26,7 @@ from harness.model import (
     Base,
     Cell,
     Kernel,
+    Mount,
     Result,
     Run,
     Series,
@@ -125,9 +126,13 @@ class Record:
         """A test begins: without a result after it, it crashed."""
         self._write("start", test=test, kernel=kernel, boot=boot)
 
-    def contexts(self, label: str, contexts: Mapping[str, str]) -> None:
-        """What the results of a step depend on, by test (context.py)."""
-        self._write("contexts", kernel=label, tests=dict(contexts))
+    def contexts(
+        self, label: str, contexts: Mapping[str, str], mounts: Sequence[Mount] = ()
+    ) -> None:
+        """What the results of a step depend on, by test (context.py), and where the suites'
+        programs and modules are."""
+        places = {mount.guest: str(mount.host) for mount in mounts}
+        self._write("contexts", kernel=label, tests=dict(contexts), mounts=places)
 
     def result(self, result: Result, known_from: str = "") -> None:
         """A test's result, on disk when this returns; of another run where one is named."""

@@ -47,7 +47,8 @@ class Recorded:
     what was run, as the journal has it (model.Cell as JSON), `steps` the labels of its kernels in
     order. `kernels` has those that were built, by label; `tests` the plan, by name; `results`
     everything that ran on any kernel; `contexts` what that depended on (context.py), by label and
-    test. What a journal of an older version does not say is empty.
+    test, `mounts` what guests saw of programs and modules, by label and place, all of which may be
+    gone. What a journal of an older version does not say is empty.
     """
 
     run: Run
@@ -62,6 +63,7 @@ class Recorded:
     tests: Mapping[str, Test] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
     contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mounts: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
     @property
     def of_pytest(self) -> bool:
@@ -138,6 +140,10 @@ def load(directory: Path) -> Recorded:
         tests={one["name"]: _test(one) for one in plan.get("details", ())},
         results=tuple(results),
         contexts={event["kernel"]: event["tests"] for event in events.get("contexts", ())},
+        mounts={
+            event["kernel"]: {place: Path(host) for place, host in event.get("mounts", {}).items()}
+            for event in events.get("contexts", ())
+        },
     )
 
 

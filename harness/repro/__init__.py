@@ -13,8 +13,9 @@ from harness.errors import UsageError
 from harness.guest import BootPlan, Drive, machine, root
 from harness.model import SCHEMA, Contents
 from harness.recorded import Recorded
-from harness.repro import cell, files, hosted, readme
-from harness.repro.cell import Material, Wanted, choose
+from harness.repro import cell, files, hosted, material, readme
+from harness.repro.cell import Wanted, choose
+from harness.repro.material import Material
 from harness.suites.guest_tests import GUEST_DIR
 from harness.watch import Watch
 
@@ -29,14 +30,14 @@ def make(wanted: Wanted, output: Path, project: Path, watch: Watch) -> Material:
     """Write what `wanted` needs into a new directory `output`, or into an archive of that name
     with it. What it is made of is in the result.
 
-    UsageError where `output` is there already; as cell.gather() else.
+    UsageError where `output` is there already; as material.gather() else.
     """
     packer = next((tool for end, tool in _PACKED.items() if output.name.endswith(end)), "")
     if output.exists() and (packer or not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} is there already", hint="-o names another place")
     if packer:
         proc.find(packer)
-    made = cell.gather(wanted, project, watch)
+    made = material.gather(wanted, project, watch)
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     if not packer:
         output.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.guest import BootPlan, machine, qemu, root, vng
 from harness.model import Mount
-from harness.repro.cell import Material
+from harness.repro.material import Material
 
 _HERE = Path("/@here@")  # the directory that run.sh has made
 _PLACE = "/run/harness/repro"  # of the agent and its like in the guest

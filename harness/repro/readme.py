@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.model import Base, Kernel
-from harness.repro.cell import Material, Wanted, outcome
+from harness.repro.cell import Wanted, outcome
+from harness.repro.material import Material
 from harness.toolchain import PINNED
 
 _WIDTH = 90
@@ -24,10 +25,11 @@ def base_text(base: Base | None) -> str:
         f"tree:    {base.tree}",
     ]
     if base.imported:
-        lines.append(
+        lines += textwrap.wrap(
             "The commit is an import of the harness's own: nobody else has it. The files are those"
             f" of linux-{base.version}.tar.xz of kernel.org, or of whatever the run had under"
-            " that name; the tree's digest is git's and can be compared."
+            " that name; the tree's digest is git's and can be compared.",
+            _WIDTH,
         )
     return "\n".join(lines) + "\n"
 
@@ -86,9 +88,9 @@ def _result(wanted: Wanted) -> Iterator[str]:
         yield _wrapped(f"The kernel has to report: {', '.join(wanted.test.expect_splat)}.")
     if wanted.before:
         yield _wrapped(
-            f"There the guest had run {len(wanted.before)} tests before it, the last one"
-            f" {wanted.before[-1]}. Here it is alone in a guest that has just booted; what depends"
-            " on them does not show."
+            f"There the guest had run {', '.join(wanted.before[-5:])} before it"
+            f"{' (and others)' * (len(wanted.before) > 5)}. Here it is alone in a guest that has"
+            " just booted; what depends on them does not show."
         )
     for note in wanted.notes:
         yield _wrapped(f"Mind: {note}.")

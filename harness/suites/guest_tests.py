@@ -69,7 +69,10 @@ class GuestTests:
     def prepare(self, log: Path) -> Prepared:
         """Compile the programs and collect the pytest files, unless that was done before for
         equal sources."""
-        programs = self._programs(log)
+        return self.prepared(self._programs(log), log)
+
+    def prepared(self, programs: Path, log: Path) -> Prepared:
+        """The plan for `programs`, which prepare() made now or at some time before."""
         listed = (programs / "tests.txt").read_text().split()
         directory = f"{GUEST_DIR}/{self.name}"
         tests = [self._test(name, argv=(f"{directory}/{name}",), cwd=directory) for name in listed]

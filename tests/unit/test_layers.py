@@ -52,6 +52,7 @@ LAYERS = (
     ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake"),
     ("recorded",),
     ("repro.cell",),
+    ("repro.material",),
     ("repro.files", "repro.hosted", "repro.readme"),
     ("repro",),
     ("saved", "stages", "known"),

@@ -18,6 +18,7 @@ from harness.model import (
     Disk,
     Frame,
     Kernel,
+    Mount,
     Outcome,
     Patch,
     Position,
@@ -87,6 +88,15 @@ def test_the_patches_are_kept_as_a_series(tmp_path: Path) -> None:
         record.cell(Cell(stack=Series(name="s", patches=patches), tree="6.12"), ["run"])
     kept = series.read(record.path / "patches")
     assert [(p.data, p.strip) for p in kept.patches] == [(b"one", 1), (b"two", 0)]
+
+
+def test_it_is_known_what_the_guests_saw(tmp_path: Path) -> None:
+    seen = Mount(guest="/run/t", host=tmp_path / "programs")
+    with open_record(tmp_path) as record:
+        record.contexts("tip", {"s/t": "d"}, [seen])
+    known = load(record.path)
+    assert known.contexts == {"tip": {"s/t": "d"}}
+    assert known.mounts == {"tip": {seen.guest: seen.host}}
 
 
 def test_a_recorded_result_survives_a_kill(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What `harness repro` takes along, and run.sh with a program in QEMU's place."""
 
+import json
 import os
 import shlex
 import shutil
@@ -29,8 +30,9 @@ from harness.model import (
 from harness.model import Test as PlannedTest
 from harness.record import Record
 from harness.recorded import Recorded, load
-from harness.repro import cell, files, readme
+from harness.repro import cell, files, material, readme
 from harness.suites import python_tests
+from harness.suites.guest_tests import GUEST_DIR
 
 DEADLINE_S = 30.0
 STACK = Series(
@@ -127,8 +129,22 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 def test_a_kernel_that_cannot_be_had_names_the_command(tmp_path: Path) -> None:
     chosen = repro.choose(run_of(tmp_path), "ab")
     with pytest.raises(HostError, match="not in the cache any more") as caught:
-        cell._kernel(chosen, Quiet(), modules_too=False)  # type: ignore[arg-type]
+        material._kernel(chosen, Quiet(), modules_too=False)  # type: ignore[arg-type]
     assert caught.value.hint == "run it again: harness run --series s"
+
+
+def test_programs_of_the_run_are_taken_while_they_are_there(tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    run = run_of(tmp_path)
+    with (run.directory / "journal.jsonl").open("a") as journal:
+        told = {"event": "contexts", "kernel": "tip", "tests": {"x/ab": "d"}}
+        journal.write(json.dumps({**told, "mounts": {f"{GUEST_DIR}/x": str(programs)}}) + "\n")
+    chosen = repro.choose(load(run.directory), "ab")
+    assert material._kept(chosen) == programs
+    programs.rmdir()
+    assert material._kept(chosen) is None
+    assert material._kept(repro.choose(run, "ab")) is None
 
 
 def test_a_suite_without_the_test_is_told(tmp_path: Path) -> None:
