@@ -71,7 +71,8 @@ def choose(run: Recorded, pattern: str, label: str = "") -> Wanted:
     if label not in run.kernels:
         raise UsageError(f"{name} has no kernel {label}", hint=f"it has {', '.join(run.kernels)}")
     test = run.tests[found[0]]
-    results = [one for one in run.results if (one.test, one.kernel) == (test.name, label)]
+    ran = _source(run, test.name, label)
+    results = [one for one in run.results if (one.test, one.kernel) == (test.name, ran)]
     result = next((one for one in results if one.outcome.bad), results[-1] if results else None)
     return Wanted(
         run=run,
@@ -81,6 +82,12 @@ def choose(run: Recorded, pattern: str, label: str = "") -> Wanted:
         result=result,
         before=_before(run, result) if result else (),
     )
+
+
+def _source(run: Recorded, test: str, label: str) -> str:
+    """Whose results those of `label` are: an earlier kernel's, where that is the same program."""
+    marks = [mark for row in run.run.rows if row.result.test == test for mark in row.marks]
+    return next((mark.inherited for mark in marks if mark.label == label), "") or label
 
 
 def _before(run: Recorded, result: Result) -> tuple[str, ...]:
