@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,15 @@ def taken_along(run: str, test: str, tmp_path: Path, *more: str) -> Path:
     return place
 
 
-def alone(place: Path) -> subprocess.CompletedProcess[str]:
-    """Run it with QEMU and the system's own programs, and no home."""
+def alone(place: Path, *more: Path) -> subprocess.CompletedProcess[str]:
+    """Run it with QEMU and the system's own programs, those in `more`, and no home."""
     qemu = shutil.which("qemu-system-x86_64")
     assert qemu is not None
+    places = [str(Path(qemu).parent), "/usr/bin", "/bin", *map(str, more)]
     return subprocess.run(
         [str(place / "run.sh")],
         cwd="/",
-        env={"PATH": f"{Path(qemu).parent}:/usr/bin:/bin", "HOME": "/nonexistent"},
+        env={"PATH": ":".join(places), "HOME": "/nonexistent"},
         capture_output=True,
         stdin=subprocess.DEVNULL,
         timeout=RUN_S,
@@ -77,3 +79,16 @@ def test_a_disk_and_the_seed(harness: Harness, tmp_path: Path) -> None:
     done = alone(place)
     assert done.returncode == 0, done.stderr
     assert (place / "seed").read_text().removeprefix("FSX_SEED=").strip() in done.stdout
+
+
+def test_a_program_of_the_host(harness: Harness, tmp_path: Path) -> None:
+    program = tmp_path / "tell"
+    program.write_text('#!/bin/sh\necho "$1 $WORD"; exit 7\n')
+    program.chmod(0o755)
+    options = ["--series", "aio-poll", "--command", f"{program} 'a b'", "--env", "WORD=c"]
+    code, run = harness("run", *options, "--accel", "tcg")
+    assert (code, run["results"][0]["output"]) == (1, "a b c\n")
+    place = taken_along(run["run_dir"], "tell", tmp_path)
+    program.unlink()
+    done = alone(place, Path(sys.executable).parent)
+    assert (done.returncode, done.stdout) == (7, "a b c\n"), done.stderr
