@@ -3,7 +3,7 @@
  * All of it is in memory, so nobody has to wait: what it costs to try first
  * whether that is so.
  */
-#include "modes.h"
+#include "bench.h"
 
 static const struct load load = {
 	.each = 512 * KIB,

@@ -16,6 +16,9 @@
 #define READERS		16
 #define MAX_BYTES	(16 * MIB)
 
+/* A case: the disk alone takes it 1 s. */
+#define CASE_TIMEOUT_S	(2 * KTAP_CASE_TIMEOUT_S)
+
 /*
  * Where on the disk: what is read before anything is measured, and between what the
  * cases read room for a readahead that goes too far.
@@ -186,6 +189,26 @@ static inline void use_up_burst(int fd)
 	for (done = 0; done < BURST_BYTES; done += MIB)
 		ASSERT_EQ(pread(fd, trash, MIB, BURST_AT), MIB);
 	pay_the_disk(fd);
+}
+
+static inline int64_t own_cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
+/* What the submitter, or the parent of the readers, has to do meanwhile. */
+static inline void work(const struct load *load)
+{
+	int64_t until = own_cpu_ns() + load->work_ms * 1000000;
+	volatile unsigned int sum = 0;
+	unsigned int i;
+
+	while (load->work_ms && own_cpu_ns() < until)
+		for (i = 0; i < 20000; i++)
+			sum += i;
 }
 
 #endif /* AIO_BENCH_LOAD_H */

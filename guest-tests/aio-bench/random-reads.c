@@ -3,7 +3,7 @@
  * Readers that want single pages from all over the disk, without readahead: what
  * it costs to wait once for each.
  */
-#include "modes.h"
+#include "bench.h"
 
 static const struct load load = {
 	.each = 512 * KIB,

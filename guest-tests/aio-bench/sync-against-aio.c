@@ -8,7 +8,7 @@
  * ("Re: [RFC][Patch] Retry based aio read for filesystems"): the same wall time,
  * but less of the CPU and a fifth of the switches.  See docs/aio-bench.md.
  */
-#include "modes.h"
+#include "bench.h"
 
 static const struct load load = {
 	.each = MIB,

@@ -5,7 +5,7 @@
  * for the disk leaves it to do afterwards.  For comparison the parent of processes
  * that read synchronously does it.
  */
-#include "modes.h"
+#include "bench.h"
 
 static const struct load load = {
 	.each = MIB,
