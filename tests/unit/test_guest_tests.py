@@ -118,6 +118,8 @@ def test_an_unknown_suite_is_named(root: Path) -> None:
         ("scratch=1M,bps-read=1K,bps-read=4K\n", r"bps-read=4K: .*, each once"),
         ("scratch=1M,bps-read\n", r"settings:1: scratch: nothing is no size"),
         ("x.scratch=1M\n", r"settings:1: unknown key x.scratch"),
+        ("samples=0\n", r"settings:1: samples is a number from 1 to 1000"),
+        ("x.samples=many\n", r"settings:1: samples is a number from 1 to 1000"),
     ],
 )
 def test_wrong_settings_are_placed(tmp_path: Path, text: str, said: str) -> None:
@@ -149,6 +151,18 @@ def test_the_shipped_settings_are_well_formed(name: str) -> None:
     suite = GuestTests(Path(__file__).parents[2], name)
     assert suite.settings.timeout_s > 0
     assert all(fragment.text.startswith("# Help: ") for fragment in suite.fragments)
+
+
+def test_a_suite_and_a_test_of_it_say_how_often_they_are_measured(
+    root: Path, tmp_path: Path
+) -> None:
+    settings = root / "guest-tests/area/settings"
+    settings.write_text("samples=6\n")
+    (test,) = GuestTests(root, "area").prepare(tmp_path / "log").tests
+    assert test.samples == 6
+    settings.write_text(f"samples=6\n{test.name.partition('/')[2]}.samples=8\n")
+    (test,) = GuestTests(root, "area").prepare(tmp_path / "log").tests
+    assert test.samples == 8
 
 
 def test_a_test_may_expect_several_splats(tmp_path: Path) -> None:
