@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a series changed, patch by patch and at random, on real guests."""
 
+import json
 from pathlib import Path
 
 from tests.vm.conftest import REPO, Harness, add_suite, environment
@@ -63,3 +64,25 @@ def test_the_base_is_not_run_again(harness: Harness) -> None:
     journals = [Path(run["run_dir"], "journal.jsonl").read_text() for run in runs]
     assert [text.count('"known_from"') for text in journals] == [0, 1, 1]
     assert [text.count('"start"') for text in journals] == [2, 1, 1]
+
+
+def test_figures_are_measured_in_turn(harness: Harness, tmp_path: Path) -> None:
+    area = add_suite(tmp_path / "p", "dice")
+    (area / "Makefile").write_text(
+        "# SPDX-License-Identifier: GPL-2.0-only\nTEST_PROGS := figure.sh\ninclude ../lib/lib.mk\n"
+    )
+    script = area / "figure.sh"
+    script.write_text("#!/bin/sh\necho \"# metric up=$(cut -d ' ' -f 1 /proc/uptime) unit=s\"\n")
+    script.chmod(0o755)
+    options = ["--series", str(DICE), "--tree", "6.12", "--suite", "dice", "--base"]
+    code, run = harness("run", *options, "--samples", "4", env=environment(tmp_path / "p"))
+    (result,) = run["results"]
+    (compared,) = result["comparisons"]
+    assert (code, result["outcome"], result["runs"]) == (0, "pass", 4)
+    assert len(compared["base"]) == len(compared["patched"]) == 4
+    assert compared["low"] <= compared["ratio"] <= compared["high"]
+    journal = Path(run["run_dir"], "journal.jsonl").read_text().splitlines()
+    started = [e["kernel"] for e in map(json.loads, journal) if e["event"] == "start"]
+    assert started == ["base", "tip", "tip", "base"] * 2
+    boots = [e["boot"] for e in map(json.loads, journal) if e["event"] == "start"]
+    assert len(set(boots)) == 8  # a guest of its own for each
