@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import recorded
-from harness.model import Outcome, Result, Row, Run, Splat, Stage, Verdict
+from harness.model import Kernel, Outcome, Result, Row, Run, Splat, Stage, Verdict
 from harness.recorded import Recorded
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -166,4 +166,15 @@ def many(
         stages=(Stage(name="tests", duration_s=2.0),),
         stray=(Splat(kind="warning", title=f"WARNING in {EVIL}", phase="boot", boot=1),),
     )
-    return Recorded(run=run, argv=("run",), exit=1, steps=("base", "tip"), results=tuple(results))
+    kernels = {
+        label: Kernel(key=label, release="6.12.7", tree="", dir=directory, cached=True)
+        for label in ("base", "tip")
+    }
+    return Recorded(
+        run=run,
+        argv=("run",),
+        exit=1,
+        steps=("base", "tip"),
+        kernels=kernels,
+        results=tuple(results),
+    )
