@@ -6,6 +6,7 @@ Everything comes from the journal, so a run that was killed in the middle can be
 
 import contextlib
 import datetime
+import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,21 @@ class Recorded:
     @property
     def patches(self) -> tuple[Path, ...]:
         """The patches that were applied, in order, as the run directory keeps them."""
-        return tuple(sorted((self.directory / "patches").glob("*.*")))
+        return patches_of(self.directory)
+
+    @property
+    def patch_hashes(self) -> tuple[str, ...]:
+        """Their SHA-256; empty where nothing of a patch was kept, as older versions did."""
+        told = [one.get("sha256", "") for one in self.cell.get("stack", {}).get("patches", ())]
+        if all(len(one) == 64 for one in told):
+            return tuple(told)
+        found = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.patches]
+        return tuple(found) if len(found) == len(told) else ()
+
+    @property
+    def patch_count(self) -> int:
+        """How many were applied."""
+        return len(self.cell.get("stack", {}).get("patches", ()))
 
 
 def recent() -> list[Path]:
@@ -147,6 +162,14 @@ def load(directory: Path) -> Recorded:
     )
 
 
+def patches_of(directory: Path) -> tuple[Path, ...]:
+    """The patches that a run directory keeps, in order."""
+    place = directory / "patches"
+    series = place / "series"
+    lines = series.read_text().splitlines() if series.exists() else []
+    return tuple(place / (line.rpartition(" -p")[0] or line) for line in lines if line)
+
+
 def cell_of(directory: Path) -> Mapping[str, Any]:
     """What a run is of, as its journal begins; empty where that is not known."""
     first = next(_journal(directory), {})
@@ -179,7 +202,7 @@ def _run(
     return Run(
         directory=directory,
         series=cell["stack"]["name"],
-        base=known.get("base") or cell["tree"],
+        base=known.get("base") or cell["tree"] or "?",
         kernel_release=next((e["release"] for e in events.get("kernel", ())), ""),
         guest=known.get("guest", ""),
         accel=known.get("accel", ""),

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -68,27 +69,49 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from harness import cache, recorded
+    from harness import recorded
     from harness.report import make
 
     options = screen.report_options() if arguments.output is None else Options()
     options = replace(options, origin=arguments.origin, patch=_mail(arguments.patch))
-    runs = [recorded.load(recorded.find(name)) for name in arguments.run or _found(options)]
+    names = arguments.run or _found(options, nothing_is_said=arguments.format == "b4")
+    found = dict.fromkeys(recorded.find(name) for name in names)
+    runs = [recorded.load(path) for path in found]
     made = make(arguments.format, runs, options)
     if arguments.output is None:
-        print(made.decode(), end="")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(made)
     else:
-        cache.write_whole(arguments.output, made)
+        _write(arguments.output, made)
     return ExitCode.OK
 
 
-def _found(options: Options) -> list[str]:
+def _write(output: Path, made: bytes) -> None:
+    """Whole or not at all where it is a file; through what is a device, a pipe or a link."""
+    from harness import cache
+
+    try:
+        if output.is_symlink() or (output.exists() and not output.is_file()):
+            output.write_bytes(made)
+            return
+        cache.write_whole(output, made)
+        mask = os.umask(0)
+        os.umask(mask)
+        output.chmod(0o666 & ~mask)
+    except OSError as error:
+        raise UsageError(f"-o {output}: {error.strerror}") from None
+
+
+def _found(options: Options, *, nothing_is_said: bool) -> list[str]:
     """The runs that are meant where none is named: those with a patch, else the last one."""
     if options.patch is None:
         return [""]
     from harness.report import b4
 
-    return [str(path) for path in b4.directories_with(options.patch)]
+    found = [str(path) for path in b4.directories_with(options.patch)]
+    if not found and not nothing_is_said:
+        raise UsageError("no run has this patch")
+    return found
 
 
 def _mail(name: str | None) -> bytes | None:

@@ -3,6 +3,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
+
+_RARE = 0.05
 
 
 class Better(StrEnum):
@@ -44,12 +47,16 @@ class Comparison:
 
     @property
     def changed(self) -> bool:
-        """The series made a difference: 1 is not in the interval."""
-        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+        """The series made a difference: 1 is not in the interval; p is below 5 % where figures of 0
+        or less have no ratio."""
+        if self.low is not None and self.high is not None:
+            return not self.low <= 1 <= self.high
+        return self.ratio is None and bool(self.base and self.patched) and self.p < _RARE
 
     @property
     def improved(self) -> bool | None:
         """True for better, False for worse, None for no difference, or one of neither kind."""
-        if not self.changed or self.ratio is None or self.better is Better.NEITHER:
+        if not self.changed or self.better is Better.NEITHER:
             return None
-        return (self.ratio > 1) == (self.better is Better.HIGHER)
+        more = median(self.patched) > median(self.base) if self.ratio is None else self.ratio > 1
+        return more == (self.better is Better.HIGHER)

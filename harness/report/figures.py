@@ -13,7 +13,7 @@ _SHADES = {True: "32", False: "31", None: ""}
 def lines(row: Row, *, colour: bool = False) -> Iterator[str]:
     """A line for each metric of a test that was measured more than once: its medians on both
     kernels, and what that says."""
-    shown = [one for one in row.metrics if len(one.base) > 1 and len(one.patched) > 1]
+    shown = [one for one in row.metrics if compared(one)]
     name = max((len(one.name) for one in shown), default=0)
     before = [said(median(one.base), one.unit) for one in shown]
     after = [said(median(one.patched), one.unit) for one in shown]
@@ -23,17 +23,23 @@ def lines(row: Row, *, colour: bool = False) -> Iterator[str]:
         yield f"    {one.name:<{name}}  {was:>{old}} -> {now:>{new}}  {told}"
 
 
+def compared(one: Comparison) -> bool:
+    """It was measured more than once on both kernels."""
+    return min(len(one.base), len(one.patched)) > 1
+
+
 def said(value: float, unit: str) -> str:
     """Four digits of a figure, and its unit."""
-    digits = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    digits = f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
     return f"{digits} {unit}".rstrip()
 
 
 def change(one: Comparison) -> str:
     """What the series did to a metric: `x1.25 (1.19 to 1.31) better`."""
+    words = {True: "better", False: "worse", None: "changed" if one.changed else "no change"}
+    word = words[one.improved]
     if one.ratio is None:
-        return f"p {one.p:.2g}"
+        return f"p = {one.p:.2g} {word}"
     if one.low is None or one.high is None:
         return f"x{one.ratio:.3g} (too few runs to say more)"
-    word = {True: "better", False: "worse", None: "changed" if one.changed else "no change"}
-    return f"x{one.ratio:.3g} ({one.low:.3g} to {one.high:.3g}) {word[one.improved]}"
+    return f"x{one.ratio:.3g} ({one.low:.3g} to {one.high:.3g}) {word}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import verdict
 from harness.errors import ExitCode, UsageError
 from harness.model import Metric, Outcome, Result
 from harness.recorded import Recorded
@@ -19,6 +20,7 @@ from harness.report import Options, outline, posted
 
 _VERSION = {"major": 5, "minor": 3}
 _EXCERPT_MOST = 16384  # characters
+_NOT_BUILT = (ExitCode.BUILD, ExitCode.KCONFIG)
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 _STATUS = {
     Outcome.PASS: "PASS",
@@ -61,7 +63,7 @@ class _Told:
     def __init__(self, one: Recorded, origin: str) -> None:
         self._one = one
         self._origin = origin
-        self._hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in one.patches]
+        self._hashes = one.patch_hashes
 
     def checkouts(self) -> Iterator[dict[str, Any]]:
         """One for each step: the base, and the base with more and more patches."""
@@ -70,10 +72,11 @@ class _Told:
             made: dict[str, Any] = {
                 **self._object(self._checkout_id(label)),
                 "tree_name": one.run.base,
-                "patchset_hash": self._patchset_hash(label),
                 "start_time": one.started,
                 "valid": one.exit != ExitCode.APPLY or label == "base",
             }
+            if (known := self._patchset_hash(label)) is not None:
+                made["patchset_hash"] = known
             if one.base is not None:
                 made["git_commit_name"] = f"v{one.base.version}"
                 if not one.base.imported:
@@ -101,20 +104,28 @@ class _Told:
                 warnings = list(kernel.warnings)
                 more = {"release": kernel.release, "warnings": warnings}
                 yield {**made, "status": "PASS", "misc": {"harness": more}}
-            elif one.exit in (ExitCode.BUILD, ExitCode.KCONFIG):
-                yield {**made, "status": "FAIL", "comment": _plain(one.error)}
-                return
+            elif why := self._why_not_built(label):
+                yield {**made, "status": "FAIL", "comment": _plain(why)}
+
+    def _why_not_built(self, label: str) -> str:
+        """What the compiler said of a step's kernel; empty where it was not tried, or is there."""
+        one = self._one
+        mine = [r for r in one.results if (r.kernel, r.test) == (label, verdict.BUILD)]
+        if mine:
+            return mine[0].detail or "it does not build"
+        tried = next((step for step in one.steps if step not in one.kernels), "")
+        return one.error if tried == label and one.exit in _NOT_BUILT else ""
 
     def tests(self) -> Iterator[dict[str, Any]]:
         """Every run of every test, and each of its metrics."""
+        last = self._one.steps[-1] if self._one.steps else ""
         verdicts = {row.result.test: row.verdict for row in self._one.run.rows}
         for result in self._one.results:
             if result.kernel not in self._one.kernels:
                 continue  # a kernel that did not build says so itself
             made = self._test(result)
-            tip = result.kernel == self._one.steps[-1]
-            if tip and (verdict := verdicts.get(result.test)):
-                made["misc"]["harness"]["verdict"] = verdict
+            if result.kernel == last and (known := verdicts.get(result.test)):
+                made["misc"]["harness"]["verdict"] = known
             yield made
             yield from (self._figure(made, metric) for metric in result.metrics)
 
@@ -151,16 +162,23 @@ class _Told:
     def _object(self, name: str) -> dict[str, Any]:
         return {"id": name, "origin": self._origin}
 
-    def _patchset_hash(self, label: str) -> str:
-        """Over the patches up to a step: empty for the base, as the schema has it."""
-        count = 0 if label == "base" else len(self._hashes) if label == "tip" else int(label)
+    def _patchset_hash(self, label: str) -> str | None:
+        """Over the patches up to a step: empty for the base, as the schema has it; None where the
+        patches are not known any more."""
+        if label == "base":
+            return ""
+        if not self._hashes:
+            return None
+        count = len(self._hashes) if label == "tip" else int(label)
         text = "".join(f"{one}\n" for one in self._hashes[:count])
         return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
     def _checkout_id(self, label: str) -> str:
         base = self._one.base
         tree = base.tree if base else self._one.run.base
-        name = hashlib.sha256(f"{tree}\n{self._patchset_hash(label)}".encode()).hexdigest()
+        known = self._patchset_hash(label)
+        what = f"{self._one.directory.name} {label}" if known is None else known
+        name = hashlib.sha256(f"{tree}\n{what}".encode()).hexdigest()
         return f"{self._origin}:{name[:32]}"
 
     def _build_id(self, label: str) -> str:

@@ -5,40 +5,73 @@ Nothing is sent. In-Reply-To is that of the series where its mails are known.
 """
 
 import email.header
+import re
 import shlex
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from harness import __version__
+from harness.errors import UsageError
 from harness.model import Comparison, Row, Run
 from harness.recorded import Recorded
 from harness.report import Options, outline, posted
-from harness.report.figures import change
+from harness.report.figures import change, compared
+from harness.report.outline import State
 from harness.report.paint import fit, squeeze
 from harness.report.text import trace_lines
 
 _WIDTH = 72
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SPLAT_LINES = 16
 _ROWS_MOST = 30
 _WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
+_TRIED = {
+    State.BROKEN: "I tried this series on",
+    State.HOST: "I tried to test this series on",
+}
+_ENDS = {
+    State.NEW: ": {count} failure{s} of its own.",
+    State.FAILED: ": {count} failure{s}. I have not tested the base, which may have them too.",
+    State.BROKEN: ", and it did not get as far as its tests.",
+    State.CUT: ", but not to the end.",
+    State.HOST: ", which failed for reasons that are not its own.",
+    State.UNCLEAR: ", and cannot say yet whether it is good.",
+    State.GOOD: ": no failure that it is to blame for.",
+}
+
+
 def report(runs: Sequence[Recorded], options: Options) -> str:
     """See harness.report.Reporter. Of several runs one mail, about the series of the first."""
-    first = runs[0]
+    if not runs or all(one.run.series == "base" for one in runs):
+        raise UsageError("a reply needs a run with a series")
+    first = next(one for one in runs if one.run.series != "base")
     lines = [*_headers(first), "", *_opening(runs)]
     for one in runs:
         lines += ["", *_run(one)]
     lines += ["", "-- ", f"harness {__version__}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(_plain, lines)) + "\n"
+
+
+def _plain(line: str) -> str:
+    """Without what a mail reader would act on, or show wider than it is."""
+    line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.replace("\t", " "))
+    wide = [2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line]
+    if sum(wide) <= _WIDTH or not any(width == 2 for width in wide):
+        return line
+    kept = next(n for n in range(len(wide), 0, -1) if sum(wide[:n]) <= _WIDTH - 3)
+    return f"{line[:kept]}..."
 
 
 def _headers(one: Recorded) -> Iterator[str]:
-    count = len(one.patches)
+    count = one.patch_count
     tag = f"PATCH 0/{count}" if count > 1 else "PATCH"
-    subject = f"Re: [{tag}] {posted.title(one.cell) or one.run.series}"
+    title = " ".join((posted.title(one.cell) or one.run.series).split())
+    subject = f"Re: [{tag}] {title}"
     if found := posted.message_id(one):
         yield f"In-Reply-To: <{found}>"
         yield f"References: <{found}>"
@@ -49,25 +82,22 @@ def _headers(one: Recorded) -> Iterator[str]:
 
 
 def _opening(runs: Sequence[Recorded]) -> Iterator[str]:
-    told = [outline.of(one.run) for one in runs]
-    failed = [one for one, its in zip(runs, told, strict=True) if its.failed or one.error]
-    where = ", ".join(dict.fromkeys(outline.base(one) for one in runs))
-    new = sum(len(its.new) + len(its.stray) for its in told)
-    if any(outline.of_patch(one) for one in runs):
-        said = f"I tried this series on {where}, and it did not get as far as its tests."
-    elif new:
-        said = f"I tested this series on {where}: {new} failure{'s' * (new > 1)} of its own."
-    elif failed:
-        said = f"I tried to test this series on {where}, which failed for reasons of my machine."
-    elif any(not one.run.rows or one.exit is None for one in runs):
-        said = f"I tested this series on {where}, not to the end."
-    else:
-        said = f"I tested this series on {where}: no failure that it is to blame for."
-    yield from textwrap.wrap(said, _WIDTH, **_WRAP)
+    """What came out, in a sentence for each end that there was."""
+    ends: dict[State, list[Recorded]] = {}
+    for one in runs:
+        ends.setdefault(outline.of(one).state, []).append(one)
+    for state in State:
+        if found := ends.get(state, []):
+            where = ", ".join(dict.fromkeys(outline.base(one) for one in found))
+            said = f"{_TRIED.get(state, 'I tested this series on')} {where}{_ENDS[state]}"
+            told = [outline.of(one) for one in found]
+            count = sum(len(one.new or one.failed) + len(one.stray) for one in told)
+            said = said.format(count=count, s="s" * (count != 1))
+            yield from textwrap.wrap(said, _WIDTH, **_WRAP)
 
 
 def _run(one: Recorded) -> Iterator[str]:
-    run, told = one.run, outline.of(one.run)
+    run, told = one.run, outline.of(one)
     facts = {
         "base": outline.base(one),
         "series": run.series,
@@ -77,12 +107,15 @@ def _run(one: Recorded) -> Iterator[str]:
     }
     for key, value in facts.items():
         head, *rest = textwrap.wrap(value, _WIDTH - 8, **_WRAP) or [""]
-        yield f"{key:<6}  {head}".rstrip()
-        yield from (f"{'':<8}{line}" for line in rest)
+        yield fit(f"{key:<6}  {head}".rstrip(), _WIDTH)
+        yield from (fit(f"{'':<8}{line}", _WIDTH) for line in rest)
     if one.error:
         yield from ("", *_wrapped(one.error, ""))
+    elif told.state is State.CUT:
+        yield from ("", "The run was cut short.")
     yield from _patches(run)
     yield from _rows("New with the series", told.new, one)
+    yield from _rows("Failed, and the base was not tested", told.failed, one)
     for splat in told.stray:
         yield from ("", fit(f"Outside of the tests: {splat.kind}: {splat.title}", _WIDTH))
         yield from (fit(f"  {line}", _WIDTH) for line in trace_lines(splat))
@@ -91,9 +124,9 @@ def _run(one: Recorded) -> Iterator[str]:
     yield from _rows("Flaky, with and without the series", told.flaky, one)
     yield from _rows("Failing without the series, too", told.before, one)
     yield from _metrics(run)
-    rows = (*told.new, *told.unclear)
-    yield from ("", "To see it again:" if rows else "To repeat it:", "")
-    yield from _command(outline.again(one, rows))
+    if command := outline.again(one, told.bad):
+        yield from ("", "To see it again:" if told.bad else "To repeat it:", "")
+        yield from _command(command)
 
 
 def _patches(run: Run) -> Iterator[str]:
@@ -117,10 +150,10 @@ def _rows(title: str, rows: Sequence[Row], one: Recorded) -> Iterator[str]:
     yield from ("", f"{title}:", "")
     for row in rows[:_ROWS_MOST]:
         before = f"{row.base.outcome} -> " if row.base is not None else ""
-        yield fit(f"  {squeeze(row.result.test, 44)}: {before}{row.result.outcome}", _WIDTH)
+        yield fit(f"  {squeeze(row.result.test, 44)}: {before}{outline.outcome(row)}", _WIDTH)
         if row.first_bad:
             yield fit(f"    first bad: {row.first_bad}", _WIDTH)
-        if detail := row.result.detail or (row.base.detail if row.base is not None else ""):
+        if detail := outline.detail(row):
             yield from _wrapped(detail, "    ")
         for splat in row.result.splats[:1]:
             lines = [*trace_lines(splat)] or list(splat.text)
@@ -130,7 +163,7 @@ def _rows(title: str, rows: Sequence[Row], one: Recorded) -> Iterator[str]:
 
 
 def _metrics(run: Run) -> Iterator[str]:
-    shown = [(row, one) for row in run.rows for one in row.metrics if one.low is not None]
+    shown = [(row, one) for row in run.rows for one in row.metrics if compared(one)]
     if shown:
         yield from ("", "Figures, as times those of the base (95 % interval):", "")
     for row, one in shown:

@@ -5,37 +5,43 @@ GitHub takes 1 MiB for a step (its documentation, "Adding a job summary"); what 
 that is left out, and said to be.
 """
 
+import html
 import re
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from harness.model import Outcome, Row
 from harness.recorded import Recorded
 from harness.report import Options, outline
-from harness.report.figures import change, said
+from harness.report.figures import change, compared, said
+from harness.report.outline import State
 from harness.report.text import trace_lines
 
-_MOST = 512 << 10  # characters
+_MOST = 512 << 10  # bytes
 _ROWS_MOST = 200
 _OUTPUT_MOST = 3000
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@])")
-_SIGNS = {"failed": "❌", "doubtful": "⚠️", "good": "✅"}
+_SIGNS = {State.NEW: "❌", State.FAILED: "❌", State.BROKEN: "❌", State.GOOD: "✅"}
+_DOUBTFUL = "⚠️"
 
 
 def report(runs: Sequence[Recorded], options: Options) -> str:
     """See harness.report.Reporter."""
-    text = "\n".join(line for one in runs for line in _run(one)) + "\n"
-    if len(text) <= _MOST:
-        return text
-    whole = text[:_MOST].rpartition("\n\n")[0]
-    # A <details> that is cut off would swallow what follows.
-    open_ones = whole.count("<details>") - whole.count("</details>")
-    fence = "\n```" * (whole.count("\n```") % 2)
-    return f"{whole}{fence}{'</details>' * open_ones}\n\nThe rest is left out: it is too long.\n"
+    made: list[str] = []
+    left = _MOST
+    for block in (block for one in runs for block in _run(one)):
+        left -= len(block.encode(errors="replace"))
+        if left < 0:
+            made.append("\nThe rest is left out: it is too long.")
+            break
+        made.append(block)
+    return "\n".join(made) + "\n"
 
 
 def _run(one: Recorded) -> Iterator[str]:
-    run, told = one.run, outline.of(one.run)
-    yield f"## {_SIGNS[_state(one, told)]} {_escaped(outline.name(run))}"
+    """Blocks of lines; what is within one belongs together."""
+    run, told = one.run, outline.of(one)
+    yield f"## {_SIGNS.get(told.state, _DOUBTFUL)} {_escaped(outline.name(run))}"
     yield ""
     yield f"{outline.counts(run)} · {outline.base(one)} · {_escaped(outline.kconfig(one))}"
     yield f"· {outline.guest(one)}"
@@ -44,6 +50,7 @@ def _run(one: Recorded) -> Iterator[str]:
     elif one.exit is None:
         yield from ("", "**The run was cut short.**")
     yield from _table("New with the series", told.new, one)
+    yield from _table("Failed, and the base was not asked", told.failed, one)
     yield from _stray(told)
     yield from _table("Not clear", told.unclear, one)
     yield from _table("Fixed by the series", told.fixed, one)
@@ -59,13 +66,6 @@ def _run(one: Recorded) -> Iterator[str]:
     yield ""
 
 
-def _state(one: Recorded, told: outline.Outline) -> str:
-    if told.failed or outline.of_patch(one):
-        return "failed"
-    doubtful = one.error or one.exit is None or told.unclear or one.run.unfinished
-    return "doubtful" if doubtful or not one.run.rows else "good"
-
-
 def _table(title: str, rows: Sequence[Row], one: Recorded) -> Iterator[str]:
     if not rows:
         return
@@ -78,14 +78,10 @@ def _table(title: str, rows: Sequence[Row], one: Recorded) -> Iterator[str]:
     for row in rows[:_ROWS_MOST]:
         cells = [row.result.test]
         cells += [str(row.base.outcome) if row.base else "-"] * with_base
-        cells += [str(row.result.outcome)] + [row.first_bad] * with_patch
-        yield f"| {' | '.join(map(_escaped, [*cells, row.result.detail or _was(row)]))} |"
+        cells += [str(outline.outcome(row))] + [row.first_bad] * with_patch
+        yield f"| {' | '.join(map(_escaped, [*cells, outline.detail(row)]))} |"
     if len(rows) > _ROWS_MOST:
         yield from ("", f"and {len(rows) - _ROWS_MOST} more")
-
-
-def _was(row: Row) -> str:
-    return row.base.detail if row.base is not None else ""
 
 
 def _stray(told: outline.Outline) -> Iterator[str]:
@@ -95,27 +91,27 @@ def _stray(told: outline.Outline) -> Iterator[str]:
 
 
 def _metrics(rows: Sequence[Row]) -> Iterator[str]:
-    shown = [(row, one) for row in rows for one in row.metrics if one.low is not None]
+    shown = [(row, one) for row in rows for one in row.metrics if compared(one)]
     if not shown:
         return
     yield from ("", "### Figures", "", "| test | metric | base | patched | ratio (95 %) |")
     yield "| --- | --- | ---: | ---: | --- |"
     for row, one in shown:
-        figures = [said(sorted(f)[len(f) // 2], one.unit) for f in (one.base, one.patched)]
+        figures = [said(median(values), one.unit) for values in (one.base, one.patched)]
         cells = [row.result.test, one.name, *figures, change(one)]
         yield f"| {' | '.join(map(_escaped, cells))} |"
 
 
 def _failures(one: Recorded, told: outline.Outline) -> Iterator[str]:
-    rows = [row for row in (*told.new, *told.unclear) if row.result.outcome is not Outcome.PASS]
+    rows = [row for row in told.bad if row.result.outcome is not Outcome.PASS]
     for row in rows[:_ROWS_MOST]:
-        yield from ("", f"<details><summary>{_escaped(row.result.test)}</summary>", "")
+        lines = ["", f"<details><summary>{html.escape(row.result.test)}</summary>", ""]
         for splat in row.result.splats:
-            lines = (f"{splat.kind}: {splat.title}", *trace_lines(splat), *splat.text[:25])
-            yield from _fenced("\n".join(lines))
-        yield from _fenced(row.result.output[-_OUTPUT_MOST:].strip())
-        yield from _fenced(outline.again(one, [row]))
-        yield "</details>"
+            words = (f"{splat.kind}: {splat.title}", *trace_lines(splat), *splat.text[:25])
+            lines += _fenced("\n".join(words))
+        lines += _fenced(row.result.output[-_OUTPUT_MOST:].strip())
+        lines += _fenced(outline.again(one, [row]))
+        yield "\n".join([*lines, "</details>"])
 
 
 def _fenced(text: str) -> Iterator[str]:

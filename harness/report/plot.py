@@ -28,6 +28,8 @@ def sentence(one: Comparison) -> str:
     if one.ratio is not None and math.isfinite(one.ratio):
         interval = "" if one.low is None or one.high is None else _interval(one.low, one.high)
         said.append(f"{one.ratio:.3g} times the base{interval}, p = {one.p:.2g}")
+    elif min(len(base), len(patched)) > 1:
+        said.append(f"p = {one.p:.2g}")
     said.append({True: "better", False: "worse", None: ""}[one.improved])
     if one.improved is None:
         said[-1] = "changed" if one.changed else "no difference shown"

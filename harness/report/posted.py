@@ -5,15 +5,17 @@ import email
 import email.policy
 import hashlib
 import re
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import recorded
 from harness.recorded import Recorded
 
 _PREFIX = re.compile(r"^(\s*(re|aw|fwd):|\s*\[[^]]*\])*\s*", re.IGNORECASE)
-_IN_ARCHIVE = re.compile(r"https?://\S+/([^/\s]+@[^/\s]+)/?$")
+_IN_ARCHIVE = re.compile(r"https?://\S+/([^/\s]+(?:@|%40)[^/\s]+)(?:/(?:T/|t/)?(?:#\S*)?)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,13 @@ class Posted:
     message_id: str = ""
     diff: str = ""
 
+    def is_mail(self, other: "Posted") -> bool:
+        """The same mail."""
+        return bool(self.message_id) and self.message_id == other.message_id
+
     def is_same(self, other: "Posted") -> bool:
         """The same mail, or another with the same diff."""
-        if self.message_id and self.message_id == other.message_id:
-            return True
-        return bool(self.diff) and self.diff == other.diff
+        return self.is_mail(other) or (bool(self.diff) and self.diff == other.diff)
 
 
 def parse(data: bytes) -> Posted:
@@ -47,27 +51,27 @@ def parse(data: bytes) -> Posted:
     )
 
 
-def of(one: Recorded) -> dict[str, Posted]:
-    """The patches of a run by the stems of their file names (as Mark.patch has them)."""
-    return {path.stem: parse(path.read_bytes()) for path in one.patches}
+def of(one: Recorded) -> list[Posted]:
+    """The patches of a run, in order."""
+    return of_directory(one.directory)
 
 
 def of_directory(directory: Path) -> list[Posted]:
-    """The patches of a run directory, without reading its journal."""
-    return [parse(path.read_bytes()) for path in sorted((directory / "patches").glob("*.*"))]
+    """The patches of a run directory, in order, without reading its journal."""
+    return [parse(path.read_bytes()) for path in recorded.patches_of(directory)]
 
 
 def message_id(one: Recorded) -> str:
     """The Message-ID of the mail that a reply to the series answers: the cover letter, or else the
     first patch; empty where none is known."""
     found = cover_id(one.cell)
-    return found or next((mail.message_id for mail in of(one).values() if mail.message_id), "")
+    return found or next((mail.message_id for mail in of(one) if mail.message_id), "")
 
 
 def cover_id(cell: Mapping[str, Any]) -> str:
     """The Message-ID in the thread's address, where the series of a cell came from an archive."""
     found = _IN_ARCHIVE.match(str(cell.get("stack", {}).get("thread", "")).strip())
-    return found[1] if found else ""
+    return urllib.parse.unquote(found[1]) if found else ""
 
 
 def title(cell: Mapping[str, Any]) -> str:
@@ -82,7 +86,7 @@ def _digest(body: bytes) -> str:
     lines, inside = [], False
     for line in body.splitlines():
         inside = inside or line.startswith((b"diff --git ", b"--- a/", b"--- /dev/null"))
-        if line.rstrip() == b"--":
+        if line.rstrip(b"\r\n") == b"-- ":
             break  # a signature
         if inside and line[:1] in (b"+", b"-"):
             lines.append(line.rstrip())

@@ -16,6 +16,7 @@ from harness.model import (
     Patch,
     Result,
     Series,
+    Settled,
     Splat,
     Step,
 )
@@ -43,6 +44,7 @@ OOPS = Splat(
     ),
 )
 BASE_COMMIT = "c" * 40
+ARGV = ("run", "--series", "twice.mbox", "--base", "--json")
 
 
 def patch(number: int, count: int) -> Patch:
@@ -118,18 +120,25 @@ def write(
     error: str = "",
     imported: bool = False,
     base: str = "6.12",
+    argv: Sequence[str] = ARGV,
+    settled: Sequence[Settled] = (),
+    tests: Sequence[str] = (),
+    unbuilt: Sequence[str] = (),
+    kconfigs: Sequence[str] = ("debug",),
 ) -> Recorded:
     """Write a run and read it again. `exit_code` None: it was killed; a kernel of `steps` was
     built where there are results of it."""
     stack = stack or series()
     found = list(results)
-    tests = [PlannedTest(name=name, argv=(name,)) for name in dict.fromkeys(r.test for r in found)]
+    planned = [
+        PlannedTest(name=name, argv=(name,)) for name in dict.fromkeys(r.test for r in found)
+    ]
     stems = {"base": "", "tip": ""}
     named = {f"{n:04}": one.name.removesuffix(".patch") for n, one in enumerate(stack.patches, 1)}
     stems |= {"tip": list(named.values())[-1]} if named else {}
     with Record(parent, series=stack.name, base=base, kconfig="base") as record:
-        argv = ["run", "--series", "twice.mbox", "--base", "--json"]
-        record.cell(Cell(stack=stack, tree=base, kconfigs=("debug",)), argv)
+        cell = Cell(stack=stack, tree=base, kconfigs=tuple(kconfigs), tests=tuple(tests))
+        record.cell(cell, list(argv))
         record.base(
             Base(
                 name=base,
@@ -145,14 +154,16 @@ def write(
             Step(label=label, stack=stack, patch={**stems, **named}[label] if each else "")
             for label in steps
         ]
-        record.plan(made, tests)
+        record.plan(made, planned)
         for label in steps:
-            if any(one.kernel == label for one in found):
+            if label not in unbuilt and any(one.kernel == label for one in found):
                 config = record.kernel_dir(label) / "config"
                 config.write_text('CONFIG_CC_VERSION_TEXT="gcc (Debian) 12.2.0"\n')
                 record.kernel(label, kernel(label, parent))
         for one in found:
             record.result(one)
+        for known in settled:
+            record.settled(known)
         if stray:
             record.stray(steps[-1], stray)
         if exit_code is not None:

@@ -6,8 +6,12 @@ import email.policy
 import hashlib
 import io
 import json
+import os
+import re
+import shutil
 import stat
 import sys
+import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,13 +25,19 @@ from kcidb_io.schema import LATEST
 
 from harness.cli import main
 from harness.errors import ExitCode, UsageError
-from harness.model import Outcome
-from harness.recorded import Recorded
-from harness.report import FORMATS, Options, b4, make
+from harness.model import Metric, Outcome, Result, Settled, Tally, Verdict
+from harness.recorded import Recorded, load
+from harness.report import FORMATS, Options, b4, make, outline, posted
+from harness.report.outline import State
 from tests.unit import runs
 
 JUNIT = xmlschema.XMLSchema(str(Path(__file__).parents[1] / "data/junit.xsd"))
-PASS, FAIL = Outcome.PASS, Outcome.FAIL
+PASS, FAIL, SKIP, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.SKIP, Outcome.ERROR
+
+
+def width(line: str) -> int:
+    """Columns of a terminal."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line)
 
 
 @pytest.fixture
@@ -50,24 +60,123 @@ def each_patch(tmp_path: Path) -> Recorded:
     )
 
 
+def only(outcome: Outcome, kernel: str = "tip", **more: Any) -> list[Result]:
+    return [runs.result("s/a", outcome, kernel, detail="what it says", **more)]
+
+
+BASE_ONLY = replace(runs.series(), name="base", title="", thread="", patches=())
+LONG = replace(runs.series(), name="a-series-with-a-name " * 6, title="\u4e2d\u6587 title " * 12)
+FLAKY = Settled(
+    test="s/a",
+    step="tip",
+    verdict=Verdict.FLAKY,
+    probability=0.02,
+    base=Tally(failed=3, runs=10),
+    patched=Tally(failed=2, runs=9),
+)
+
 KINDS: dict[str, Callable[[Path], Recorded]] = {
     "full": lambda path: runs.write(path, runs.every_kind(), stray=[runs.OOPS]),
     "each patch": each_patch,
-    "killed": lambda path: runs.write(path, [runs.result("s/a", PASS)], exit_code=None),
+    "mended later": lambda path: runs.write(
+        path,
+        [
+            runs.result("s/a", FAIL if label == "0001" else PASS, label, detail="broken")
+            for label in ("base", "0001", "tip")
+        ],
+        steps=("base", "0001", "tip"),
+    ),
+    "good": lambda path: runs.write(path, runs.pair("s/a", PASS, PASS), exit_code=0),
+    "only tip": lambda path: runs.write(path, only(FAIL), steps=("tip",)),
+    "only base": lambda path: runs.write(
+        path, only(FAIL, "base"), stack=BASE_ONLY, steps=("base",)
+    ),
+    "old": lambda path: runs.write(path, runs.pair("s/a", FAIL, FAIL)),
+    "flaky": lambda path: runs.write(path, runs.pair("s/a", PASS, FAIL), settled=[FLAKY]),
+    "base passes": lambda path: runs.write(
+        path, [*only(Outcome.XPASS, "base"), *only(PASS)], exit_code=1
+    ),
+    "no disk": lambda path: runs.write(path, runs.pair("s/a", SKIP, SKIP), exit_code=3),
+    "not asked": lambda path: runs.write(path, runs.pair("s/a", SKIP, FAIL)),
+    "QEMU died": lambda path: runs.write(path, runs.pair("s/a", PASS, ERROR), exit_code=20),
+    "killed": lambda path: runs.write(path, only(PASS), exit_code=None),
+    "Ctrl-C": lambda path: runs.write(path, only(PASS), exit_code=130, error="interrupted"),
     "nothing ran": lambda path: runs.write(path, exit_code=3),
     "no apply": lambda path: runs.write(path, exit_code=10, error="0001-first.patch: no \x01"),
     "no build": lambda path: runs.write(
-        path, [runs.result("s/a", PASS, "base")], exit_code=12, error="fs/aio.c:1: error"
+        path, only(PASS, "base"), exit_code=12, error="fs/aio.c:1: error"
     ),
+    "no build of the base": lambda path: runs.write(path, exit_code=12, error="ld: not found"),
+    "no boot": lambda path: runs.write(path, only(PASS, "base"), exit_code=13, error="no init"),
+    "fragments clash": lambda path: runs.write(path, exit_code=11, error="A is y, A is n"),
     "no room": lambda path: runs.write(path, exit_code=20, error="the disk is full"),
-    "import": lambda path: runs.write(path, [runs.result("s/a", PASS)], imported=True),
+    "import": lambda path: runs.write(path, only(PASS), imported=True),
+    "long names": lambda path: runs.write(
+        path,
+        [runs.result("s/" + "very-" * 30, FAIL, detail="\t\x1b[31m\u202e\u4e2d" * 50, output="x")],
+        stack=LONG,
+    ),
+    "pytest": lambda path: runs.write(
+        path, [runs.result("t/test_a.py::test_b[x y]", FAIL)], argv=("pytest", "-q", "t")
+    ),
 }
+
+ENDS = {
+    "full": State.NEW,
+    "each patch": State.NEW,
+    "mended later": State.NEW,
+    "good": State.GOOD,
+    "only tip": State.FAILED,
+    "only base": State.FAILED,
+    "old": State.GOOD,
+    "flaky": State.GOOD,
+    "base passes": State.UNCLEAR,
+    "no disk": State.UNCLEAR,
+    "not asked": State.UNCLEAR,
+    "QEMU died": State.UNCLEAR,
+    "killed": State.CUT,
+    "Ctrl-C": State.CUT,
+    "nothing ran": State.UNCLEAR,
+    "no apply": State.BROKEN,
+    "no build": State.BROKEN,
+    "no build of the base": State.HOST,
+    "no boot": State.BROKEN,
+    "fragments clash": State.HOST,
+    "no room": State.HOST,
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_every_format_says_the_same_of_a_run(kind: str, tmp_path: Path) -> None:
+    one = KINDS[kind](tmp_path)
+    state = outline.of(one).state
+    assert state is ENDS[kind]
+    blamed = state in (State.NEW, State.FAILED, State.BROKEN)
+    told = outline.of(one)
+    (check,) = json.loads(made("b4", one))
+    known = bool(told.before or told.flaky)
+    assert check["status"] == ("fail" if blamed else "pass" if kind == "good" else "warn"), check
+    assert (check["status"] == "pass") == (state is State.GOOD and not known)
+    sign = made("markdown", one).split()[1]
+    assert sign == ("❌" if blamed else "✅" if state is State.GOOD else "⚠️")
+    junit = ET.fromstring(made("junit", one))
+    green = junit.get("failures") == junit.get("errors") == "0"
+    assert green == (kind == "good")
+    if kind != "only base":
+        text = " ".join(made("mail", one).partition("\n\n")[2].split())
+        assert ("no failure that it is to blame for" in text) == (state is State.GOOD)
+        assert ("of its own" in text) == (state is State.NEW)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_tells_every_kind_of_run(name: str, kind: str, tmp_path: Path) -> None:
-    text = made(name, KINDS[kind](tmp_path))
+    one = KINDS[kind](tmp_path)
+    if (name, kind) == ("mail", "only base"):
+        with pytest.raises(UsageError, match="a run with a series"):
+            made(name, one)
+        return
+    text = made(name, one)
     assert text.endswith("\n")
     if name == "junit":
         JUNIT.validate(ET.ElementTree(ET.fromstring(text)))
@@ -76,8 +185,11 @@ def test_every_format_tells_every_kind_of_run(name: str, kind: str, tmp_path: Pa
     elif name == "b4":
         assert {one["status"] for one in json.loads(text)} <= {"pass", "warn", "fail"}
     elif name == "mail":
-        body = text.partition("\n\n")[2]
-        assert max(map(len, body.splitlines())) <= 72
+        head, _, body = text.partition("\n\n")
+        talk = body.partition("  harness ")[0].partition("  pytest ")[0]
+        assert max(map(width, talk.splitlines())) <= 72
+        assert not set(body) & set("\x00\x1b\t\u202e")
+        assert email.message_from_string(text, policy=email.policy.default)["Subject"]
 
 
 def test_junit_is_what_junitparser_reads(full: Recorded, tmp_path: Path) -> None:
@@ -304,3 +416,188 @@ def test_reports_read_their_patch_from_standard_input(
     monkeypatch.setattr("sys.stdin", stream)
     assert main(["report", "--format", "b4", "--patch", "-"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)[0]["status"] == "pass"
+
+
+def test_the_plan_of_a_killed_run_may_be_unknown(tmp_path: Path) -> None:
+    one = runs.write(tmp_path, only(PASS), exit_code=None)
+    journal = one.directory / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    first = json.loads(lines[0])
+    first["cell"]["tree"] = None
+    journal.write_text(json.dumps(first) + "\n")
+    early = load(one.directory)
+    for name in FORMATS:
+        assert made(name, early).endswith("\n")
+    LATEST.validate(json.loads(made("kcidb", early)))
+
+
+def test_without_its_patches_a_series_is_not_taken_for_the_base(tmp_path: Path) -> None:
+    one = runs.write(tmp_path, [*only(PASS, "base"), *only(PASS)])
+    shutil.rmtree(one.directory / "patches")
+    whole = json.loads(made("kcidb", load(one.directory)))
+    assert [one["patchset_hash"][:1] for one in whole["checkouts"]] != ["", ""]
+    journal = one.directory / "journal.jsonl"
+    journal.write_text(re.sub(r'"sha256": "[0-9a-f]{24}', '"sha256": "', journal.read_text()))
+    document = json.loads(made("kcidb", load(one.directory)))
+    LATEST.validate(document)
+    assert [one.get("patchset_hash") for one in document["checkouts"]] == ["", None]
+    assert len({one["id"] for one in document["checkouts"]}) == 2
+
+
+def test_a_patch_that_does_not_build_in_the_middle_is_told(tmp_path: Path) -> None:
+    results = [
+        *only(PASS, "base"),
+        runs.result("build", FAIL, "0001", detail="fs/aio.c: error"),
+        *only(PASS),
+    ]
+    one = runs.write(tmp_path, results, steps=("base", "0001", "tip"), unbuilt=("0001",))
+    document = json.loads(made("kcidb", one))
+    LATEST.validate(document)
+    assert [b["status"] for b in document["builds"]] == ["PASS", "FAIL", "PASS"]
+    assert document["builds"][1]["comment"] == "fs/aio.c: error"
+
+
+def test_two_runs_of_one_series_have_tests_of_their_own(tmp_path: Path) -> None:
+    first, second = (runs.write(tmp_path, only(PASS)) for _ in range(2))
+    other = runs.write(tmp_path, only(PASS), kconfigs=())
+    text = made("junit", first, second, other)
+    JUNIT.validate(ET.ElementTree(ET.fromstring(text)))
+    names = {case.get("classname") for case in ET.fromstring(text).iter("testcase")}
+    assert len(names) == 3
+
+
+def test_what_broke_in_the_middle_is_told_though_it_was_mended(tmp_path: Path) -> None:
+    one = KINDS["mended later"](tmp_path)
+    (case,) = ET.fromstring(made("junit", one)).iterfind(".//testcase[@name='a']/failure")
+    assert case.get("type") == "fail" and "broken (first bad: 0001-first)" in case.get(
+        "message", ""
+    )
+    assert "s/a: pass -> fail" in made("mail", one)
+    assert "| s/a | pass | fail | 0001-first | broken |" in made("markdown", one)
+
+
+def test_patches_are_told_apart_by_their_place(tmp_path: Path) -> None:
+    """Names of a quilt series have no numbers, and no .patch."""
+    stack = runs.series(2)
+    quilt = [replace(p, name=f"fix-{n}") for n, p in enumerate(stack.patches)]
+    results = [
+        runs.result("s/a", PASS if label == "base" else FAIL, label)
+        for label in ("base", "0001", "tip")
+    ]
+    one = runs.write(
+        tmp_path, results, stack=replace(stack, patches=tuple(quilt)), steps=("base", "0001", "tip")
+    )
+    told = [json.loads(made("b4", one, patch=p.data))[0] for p in stack.patches]
+    assert [(check["status"], check["summary"]) for check in told] == [
+        ("fail", "breaks s/a"),
+        ("pass", "1 tests, none of which it breaks"),
+    ]
+    assert len(one.patches) == 2
+
+
+def test_b4_takes_the_mail_that_it_is_before_one_that_is_alike(tmp_path: Path) -> None:
+    first, second = runs.series(2).patches
+    same = replace(second, data=second.data.replace(b"+second", b"+first"))
+    results = [
+        runs.result("s/a", FAIL if label == "tip" else PASS, label)
+        for label in ("base", "0001", "tip")
+    ]
+    stack = replace(runs.series(2), patches=(first, same))
+    one = runs.write(tmp_path, results, stack=stack, steps=("base", "0001", "tip"))
+    assert json.loads(made("b4", one, patch=same.data))[0]["summary"] == "breaks s/a"
+
+
+def test_a_run_of_some_tests_does_not_hide_one_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    parent = tmp_path / "state/harness/runs"
+    whole = runs.write(parent, runs.every_kind())
+    whole.directory.rename(parent / "20200101T000000Z-whole-0000")
+    part = runs.write(parent, only(PASS), tests=["s/a"])
+    mail = runs.patch(1, 2).data
+    assert b4.directories_with(mail) == [parent / "20200101T000000Z-whole-0000"]
+    shutil.rmtree(parent / "20200101T000000Z-whole-0000")
+    assert b4.directories_with(mail) == [part.directory]
+    (check,) = json.loads(made("b4", part, patch=mail))
+    assert "(only s/a)" in check["summary"]
+
+
+@pytest.mark.parametrize("stray", [True, False])
+def test_what_the_kernel_reports_outside_of_tests_is_no_pass(tmp_path: Path, stray: bool) -> None:
+    results = [r for label in ("base", "0001", "tip") for r in only(PASS, label)]
+    steps = ("base", "0001", "tip")
+    splats = [runs.OOPS] if stray else []
+    one = runs.write(tmp_path, results, steps=steps, stray=splats, exit_code=int(stray))
+    for mail in runs.series(2).patches:
+        (check,) = json.loads(made("b4", one, patch=mail.data))
+        assert check["status"] == ("warn" if stray else "pass")
+
+
+def test_a_run_of_pytest_is_run_again_by_pytest(tmp_path: Path) -> None:
+    one = KINDS["pytest"](tmp_path)
+    assert "\n  pytest 't/test_a.py::test_b[x y]'\n" in made("mail", one)
+    assert "harness pytest" not in made("html", one)
+
+
+def test_markdown_counts_bytes_and_escapes_what_is_html(tmp_path: Path) -> None:
+    results = [runs.result(f"s/<b>{n}_x", FAIL, output="\ufffd" * 3000) for n in range(300)]
+    text = make("markdown", [runs.write(tmp_path, results)], Options())
+    assert 256 << 10 < len(text) < 1 << 20
+    assert "<summary>s/&lt;b&gt;0_x</summary>" in text.decode()
+
+
+def test_medians_are_medians(tmp_path: Path) -> None:
+    figures = [
+        runs.result("p/a", PASS, kernel, round=n, metrics=(Metric(name="m", value=value),))
+        for kernel in ("base", "tip")
+        for n, value in enumerate((1.0, 3.0, 4.0, 100.0), 1)
+    ]
+    one = runs.write(tmp_path, figures)
+    assert "| p/a | m | 3.5 | 3.5 |" in made("markdown", one)
+    assert "3.5 -> 3.5" in made("text", one)
+
+
+def test_figures_of_nothing_have_a_p_in_every_report(tmp_path: Path) -> None:
+    figures = [
+        runs.result("p/a", PASS, kernel, round=n, metrics=(Metric(name="m", value=value),))
+        for kernel, value in (("base", 0.0), ("tip", 5.0))
+        for n in range(1, 7)
+    ]
+    one = runs.write(tmp_path, figures)
+    for name in ("text", "markdown", "mail"):
+        assert "p = 0.0013 changed" in made(name, one), name
+
+
+def test_a_report_is_readable_for_others_and_leaves_devices_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    runs.write(tmp_path / "state/harness/runs", only(PASS))
+    out, link = tmp_path / "report.md", tmp_path / "link"
+    link.symlink_to(out)
+    argv = ["report", "--format", "markdown", "-o"]
+    assert main([*argv, str(link)]) == ExitCode.OK
+    assert link.is_symlink() and out.read_text().startswith("## ")
+    assert main([*argv, str(out)]) == ExitCode.OK
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o666 & ~mask
+    assert main([*argv, str(tmp_path)]) == ExitCode.USAGE
+    assert "Is a directory" in capsys.readouterr().err
+    strange = tmp_path / "strange.mail"
+    strange.write_bytes(b"Subject: nobody knows it\n\nHello\n")
+    assert main(["report", "--format", "mail", "--patch", str(strange)]) == ExitCode.USAGE
+    assert "no run has this patch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("thread", "found"),
+    [
+        ("https://lore.kernel.org/r/a.b%2Bc@x.org/", "a.b+c@x.org"),
+        ("https://lore.kernel.org/linux-aio/a@x.org/T/#u", "a@x.org"),
+        ("Someone, 5 March 2003, in a thread", ""),
+    ],
+)
+def test_the_thread_of_an_archive_has_the_message_id(thread: str, found: str) -> None:
+    assert posted.cover_id({"stack": {"thread": thread}}) == found

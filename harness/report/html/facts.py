@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import ExitCode
 from harness.recorded import Recorded
+from harness.report import outline
 from harness.report.html.embed import visible
 from harness.report.text import PHASES, rerun_command, short, trace_lines, without_options
 
@@ -51,7 +52,7 @@ def of(one: Recorded) -> dict[str, Any]:
         ],
         "unfinished": run.unfinished[:_UNFINISHED_MAX],
         "unfinished_more": max(0, len(run.unfinished) - _UNFINISHED_MAX),
-        "argv": f"harness {shlex.join(one.argv)}" if one.argv else "",
+        "argv": one.command if one.argv else "",
         "rerun": rerun_command(run, list(one.argv), width=1000) if command(one) else "",
     }
 
@@ -104,8 +105,8 @@ def _facts(one: Recorded) -> Iterator[tuple[str, str]]:
     told = {
         "kernel": run.kernel_release,
         "base": _base(one),
-        "kconfig": _kconfig(one),
-        "compiler": cell.get("cc", "") + " LLVM=1" * bool(cell.get("llvm")),
+        "kconfig": outline.kconfig(one),
+        "compiler": cell.get("cc", ""),
         "guest": ", ".join(filter(None, [run.guest, run.accel])),
         "machine": f"{guest['cpus']} CPU, {guest['memory_mib']} MiB" if guest else "",
         "cmdline": " ".join(guest.get("cmdline", ())),
@@ -121,13 +122,6 @@ def _base(one: Recorded) -> str:
         return one.run.base
     imported = " (of our own making: the tree has no history)" if one.base.imported else ""
     return f"{one.base.name}, {one.base.version}, commit {one.base.commit[:12]}{imported}"
-
-
-def _kconfig(one: Recorded) -> str:
-    cell = one.cell
-    words = [str(cell["config"])] if cell.get("config") else ["base"]
-    words += [*cell.get("stack", {}).get("kconfigs", ()), *cell.get("kconfigs", ())]
-    return " + ".join([*words, *cell.get("settings", ())])
 
 
 def _stages(one: Recorded) -> list[dict[str, Any]]:
