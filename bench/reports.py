@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from harness.record import document
 from harness.report import FORMATS, Options, make
-from tests import records
+from tests import runs
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tests", type=int, default=10_000, help="each on two kernels")
     asked = parser.parse_args()
-    run = records.many(asked.tests)
+    run = runs.many(asked.tests)
     makers: dict[str, Callable[[], bytes]] = {
         "json": lambda: json.dumps(document(run.run, 1), indent=1).encode()
     }

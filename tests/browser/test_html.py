@@ -10,9 +10,10 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests import records
+from harness.model import Outcome
+from tests import runs
 from tests.browser.conftest import Browser, Tab
-from tests.records import EVIL, NASTY, result
+from tests.runs import EVIL, NASTY, result
 
 
 def hash_of(tab: Tab) -> dict[str, list[str]]:
@@ -31,7 +32,7 @@ def choose(tab: Tab, select: str, value: str) -> None:
 def test_it_opens_in_the_colours_that_are_wanted(
     browser: Browser, tmp_path: Path, dark: bool
 ) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef")], dark=dark)
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")], dark=dark)
     assert tab.status == "3 of 3 tests shown"
     background = str(tab.run("return getComputedStyle(document.body).backgroundColor"))
     first = int(re.findall(r"\d+", background)[0])
@@ -59,7 +60,7 @@ return [...document.querySelectorAll("#matrix span, #matrix button, .quiet, labe
 
 
 def test_the_keyboard_alone_filters_opens_and_closes(browser: Browser, tmp_path: Path) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef")])
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")])
     tab.press("/")
     assert tab.focused == "q"
     tab.press("BAD")
@@ -83,8 +84,9 @@ def test_the_keyboard_alone_filters_opens_and_closes(browser: Browser, tmp_path:
 def test_arrows_move_over_holes_and_only_one_cell_is_in_the_tab_order(
     browser: Browser, tmp_path: Path
 ) -> None:
-    first = records.crashed(tmp_path / "a-beef")
-    second = records.write(tmp_path / "b-cafe", [result("aio/bad"), result("z/z")], steps=["tip"])
+    first = runs.crashed(tmp_path / "a-beef")
+    results = [result("aio/bad", Outcome.PASS), result("z/z", Outcome.PASS)]
+    second = runs.write(tmp_path, results, steps=["tip"])
     tab = browser.open([first, second])
     tab.press("/", Keys.ARROW_DOWN)
     tab.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -103,14 +105,14 @@ def test_arrows_move_over_holes_and_only_one_cell_is_in_the_tab_order(
 def test_a_crash_shows_where_it_was_and_whose_lines_of_the_console(
     browser: Browser, tmp_path: Path
 ) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef")])
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")])
     tab.one(".cell.o-crash").click()
     text = tab.one("#sheet").text
-    assert "fs/aio.c:12  <- 0002-b.patch" in text
+    assert "fs/aio.c:12  <- 0002-second.patch" in text
     assert "This guest was restored" in text
     assert tab.one("#sheet mark").text.splitlines()[0].endswith("start 2 aio/bad")
     assert "start 1 aio/good" not in tab.one("#sheet mark").text
-    assert "harness run --series demo --base --test aio/bad" in text
+    assert "harness run --series twice.mbox --base --test aio/bad" in text
     assert "harness repro a-beef aio/bad" in text
     tab.all("#sheet nav button")[0].click()
     assert tab.one("#dialog-title").text == "aio/good"
@@ -123,7 +125,7 @@ def test_a_crash_shows_where_it_was_and_whose_lines_of_the_console(
 def test_columns_sort_and_say_so(
     browser: Browser, tmp_path: Path, sort: str, first: str, direction: str
 ) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef")])
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")])
     head = f"th[data-sort={sort}]"
     tab.one(f"{head} button").click()
     assert tab.names[0] == first
@@ -138,7 +140,7 @@ def test_columns_sort_and_say_so(
 
 
 def test_outcomes_verdicts_and_suites_filter(browser: Browser) -> None:
-    tab = browser.open([records.many(120)])
+    tab = browser.open([runs.many(120)])
     tab.one("#outcomes input[value=fail]").click()
     assert tab.names == [f"suite-7/test_{n:05d}" for n in (7, 57, 107)]
     tab.one("#verdicts input[value=new]").click()
@@ -152,7 +154,7 @@ def test_outcomes_verdicts_and_suites_filter(browser: Browser) -> None:
 
 
 def test_the_address_holds_what_is_seen(browser: Browser, tmp_path: Path) -> None:
-    run = records.crashed(tmp_path / "a-beef")
+    run = runs.crashed(tmp_path / "a-beef")
     tab = browser.open([run])
     tab.press("/", "bad")
     tab.one("#outcomes input[value=crash]").click()
@@ -175,7 +177,7 @@ def test_an_address_that_makes_no_sense_is_the_whole_table(
     browser: Browser, tmp_path: Path
 ) -> None:
     nonsense = "#sort=c99&outcome=what&suite=none&cell=a:b:c&q=%00"
-    tab = browser.open([records.crashed(tmp_path / "a-beef")], hash_=nonsense)
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")], hash_=nonsense)
     assert tab.status == "0 of 3 tests shown"  # no name has that letter
     tab.close_and_open(tab.url.replace("&q=%00", ""))
     assert tab.status == "3 of 3 tests shown"
@@ -183,12 +185,12 @@ def test_an_address_that_makes_no_sense_is_the_whole_table(
 
 
 def test_several_runs_have_a_group_of_columns_each(browser: Browser, tmp_path: Path) -> None:
-    runs = [records.crashed(tmp_path / "a-beef"), records.each_patch(tmp_path / "b-cafe")]
-    tab = browser.open(runs)
+    both = [runs.crashed(tmp_path / "a-beef"), runs.each_patch(tmp_path / "b-cafe")]
+    tab = browser.open(both)
     groups = tab.all("#matrix thead th[scope=colgroup]")
     assert [(one.text, one.get_attribute("colspan")) for one in groups] == [
-        ("beef demo on 6.12", "2"),
-        ("cafe demo on 6.12", "5"),
+        ("beef twice on 6.12", "2"),
+        ("cafe twice on 6.12", "5"),
     ]
     heads = [one.text for one in tab.all("#matrix thead th[scope=col]")]
     assert heads == ["Test", "base", "tip", "base", "0001", "0002", "0003", "tip", "Detail"]
@@ -198,7 +200,7 @@ def test_several_runs_have_a_group_of_columns_each(browser: Browser, tmp_path: P
 
 
 def test_names_and_outputs_are_never_markup(browser: Browser, tmp_path: Path) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef"), records.many(1)])
+    tab = browser.open([runs.crashed(tmp_path / "a-beef"), runs.many(1)])
     assert f"aio/{EVIL}" in tab.names
     tab.all("#matrix tbody tr")[2].find_elements("css selector", "button")[1].click()
     assert tab.one("#dialog-title").text == f"aio/{EVIL}"
@@ -210,7 +212,7 @@ def test_names_and_outputs_are_never_markup(browser: Browser, tmp_path: Path) ->
 
 
 def test_twenty_thousand_results_come_in_pages(browser: Browser) -> None:
-    tab = browser.open([records.many(20_000)])
+    tab = browser.open([runs.many(20_000)])
     assert tab.status == "20,000 of 20,000 tests shown, the first 300 in the table"
     more = tab.one("#more")
     assert more.text == "Show 300 more of 19,700"
@@ -229,7 +231,7 @@ def test_twenty_thousand_results_come_in_pages(browser: Browser) -> None:
 
 
 def test_the_last_row_of_a_page_leads_to_the_next_one(browser: Browser) -> None:
-    tab = browser.open([records.many(400)])
+    tab = browser.open([runs.many(400)])
     tab.run("document.querySelector('#matrix tbody tr:last-child button').focus()")
     tab.press(Keys.ARROW_DOWN)
     assert len(tab.names) == 400
@@ -240,8 +242,8 @@ def test_the_last_row_of_a_page_leads_to_the_next_one(browser: Browser) -> None:
 def test_a_narrow_window_does_not_scroll_sideways(
     browser: Browser, tmp_path: Path, opened: bool
 ) -> None:
-    runs = [records.crashed(tmp_path / "a-beef"), records.each_patch(tmp_path / "b-cafe")]
-    tab = browser.open([*runs, records.many(3)], width=360)
+    both = [runs.crashed(tmp_path / "a-beef"), runs.each_patch(tmp_path / "b-cafe")]
+    tab = browser.open([*both, runs.many(3)], width=360)
     if opened:
         tab.one(".cell.o-crash").click()
         sheet = "const d = document.getElementById('dialog'); return [d.scrollWidth, d.clientWidth]"
@@ -255,16 +257,16 @@ def test_a_narrow_window_does_not_scroll_sideways(
 
 
 def test_without_scripts_there_is_the_plain_report(browser: Browser, tmp_path: Path) -> None:
-    tab = browser.open([records.crashed(tmp_path / "a-beef")], scripts=False)
+    tab = browser.open([runs.crashed(tmp_path / "a-beef")], scripts=False)
     text = tab.one("body").text
     assert "This is the plain report" in text
-    assert "fs/aio.c:12  <- 0002-b.patch" in text
+    assert "fs/aio.c:12  <- 0002-second.patch" in text
     assert not tab.one("#controls").is_displayed()
     assert tab.all("img") == []
 
 
 def test_for_print_everything_is_unfolded(browser: Browser, tmp_path: Path) -> None:
-    tab = browser.open([records.many(3)])
+    tab = browser.open([runs.many(3)])
     assert tab.all("main details:not([open])")
     tab.driver.print_page()
     assert not tab.all("main details:not([open])")
@@ -272,6 +274,6 @@ def test_for_print_everything_is_unfolded(browser: Browser, tmp_path: Path) -> N
 
 def test_a_run_with_nothing_but_an_error_opens(browser: Browser, tmp_path: Path) -> None:
     said = "0003-foo.patch does not apply to 6.12: fs/aio.c hunk 2"
-    tab = browser.open([records.write(tmp_path / "a-beef", [], exit_code=10, error=said)])
+    tab = browser.open([runs.write(tmp_path, exit_code=10, error=said)])
     assert not tab.one("#results").is_displayed()
     assert said in tab.one("header").text

@@ -11,13 +11,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness import recorded
 from harness.model import Better, Comparison, Outcome
+from harness.record import Record
 from harness.recorded import Recorded
 from harness.report import FORMATS, Options, html, reporter
 from harness.report.html import consoles
 from harness.report.html.embed import Budget, document, shortened, visible
-from tests import records
-from tests.records import EVIL, NASTY, result
+from tests import runs
+from tests.runs import EVIL, NASTY, result
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=200)
 PLENTY = 1 << 24
@@ -66,29 +68,28 @@ class Page(HTMLParser):
         return str(self.index["outcomes"][self.cell(test, column)[0][1]])
 
 
-def page(*runs: Recorded, budget: int = PLENTY) -> Page:
-    return Page(html.page(runs, budget=budget))
+def page(*told: Recorded, budget: int = PLENTY) -> Page:
+    return Page(html.page(told, budget=budget))
 
 
 def test_it_is_one_of_the_formats_and_encodes(tmp_path: Path) -> None:
     assert "html" in FORMATS
-    made = reporter("html")([records.crashed(tmp_path / "a-beef")], Options())
+    made = reporter("html")([runs.crashed(tmp_path / "a-beef")], Options())
     assert made.startswith("<!doctype html>")
     assert made.endswith("</html>\n")
     made.encode()
 
 
 def test_the_file_asks_for_nothing(tmp_path: Path) -> None:
-    text = html.page([records.crashed(tmp_path / "a-beef")], budget=PLENTY)
+    text = html.page([runs.crashed(tmp_path / "a-beef")], budget=PLENTY)
     assert "default-src &#39;none&#39;" in text
-    assert not re.search(
-        r"""(src|href)=["'](?!#|data:,")|@import|url\(|https?:""", text.split("<dialog")[0]
-    )
+    head = text.split("<dialog")[0].replace(f"<dd>{runs.ARCHIVE}</dd>", "")  # words, no link
+    assert not re.search(r"""(src|href)=["'](?!#|data:,")|@import|url\(|https?:""", head)
     assert not {"src", "srcset", "data"} & Page(text).attributes
 
 
 def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
-    made = page(records.crashed(tmp_path / f"{EVIL.replace('/', '')}-beef"), records.many(20))
+    made = page(runs.crashed(tmp_path / f"{EVIL.replace('/', '')}-beef"), runs.many(20))
     assert "img" not in made.tags
     assert made.tags.count("script") == 4
     assert not [name for name in made.attributes if name.startswith("on")]
@@ -99,7 +100,7 @@ def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
 
 
 def test_no_script_is_allowed_but_the_page_s_own(tmp_path: Path) -> None:
-    text = html.page([records.many(1)], budget=PLENTY)
+    text = html.page([runs.many(1)], budget=PLENTY)
     policy = re.search(r'Security-Policy" content="([^"]*)"', text)
     assert policy is not None
     assert "script-src &#39;sha256-" in policy[1]
@@ -128,14 +129,14 @@ def test_controls_are_shown_and_colours_are_not() -> None:
 
 
 def test_a_crash_has_its_splat_its_reruns_and_its_part_of_the_console(tmp_path: Path) -> None:
-    made = page(records.crashed(tmp_path / "a-beef"))
+    made = page(runs.crashed(tmp_path / "a-beef"))
     cell, doc = made.cell("aio/bad", 1)
     assert made.outcome("aio/bad", 1) == "crash"
     assert made.index["verdicts"][cell[4]] == "new"
     assert cell[5:7] == [0, 2]
     (splat,) = doc["splats"]
-    assert splat["trace"][0].endswith("fs/aio.c:12  <- 0002-b.patch")
-    assert splat["trace"][1].endswith("fs/aio.c:7  <- 0001-a.patch")
+    assert splat["trace"][0].endswith("fs/aio.c:12  <- 0002-second.patch")
+    assert splat["trace"][1].endswith("fs/aio.c:7  <- 0001-first.patch")
     assert [run[0] for run in doc["runs"]] == [1, 2]
     index, first, last = doc["console"]
     console = made.documents("consoles")[index]
@@ -148,13 +149,13 @@ def test_a_crash_has_its_splat_its_reruns_and_its_part_of_the_console(tmp_path: 
 
 
 def test_a_console_that_is_gone_is_said(tmp_path: Path) -> None:
-    made = page(records.crashed(tmp_path / "a-beef"))
+    made = page(runs.crashed(tmp_path / "a-beef"))
     assert made.cell("aio/bad", 0)[1]["console_out"] == "boots/001/console.log"
     assert "1 consoles are not in it" in made.words
 
 
 def test_each_patch_has_its_column(tmp_path: Path) -> None:
-    made = page(records.each_patch(tmp_path / "a-beef"))
+    made = page(runs.each_patch(tmp_path / "a-beef"))
     assert [column[1] for column in made.index["columns"]] == [
         "base",
         "0001",
@@ -162,31 +163,30 @@ def test_each_patch_has_its_column(tmp_path: Path) -> None:
         "0003",
         "tip",
     ]
-    assert made.index["columns"][2][2] == "up to 0002-b"
+    assert made.index["columns"][2][2] == "up to 0002-second"
     said = [made.outcome("aio/bad", column) for column in range(5)]
     assert said == ["pass", "pass", "fail", "fail", "pass"]
     broke, like = made.cell("aio/bad", 2)[0], made.cell("aio/bad", 3)
     assert broke[7:9] == [1, 0]
     assert like[0][7:9] == [0, 1]
     assert like[1]["inherited"] == "0002"
-    assert made.cell("aio/bad", 4)[1]["broke"] == "0002-b"
+    assert made.cell("aio/bad", 4)[1]["broke"] == "0002-second"
     assert made.index["rows"][0][1] == "it is -22"
 
 
 def test_several_runs_share_rows_and_have_columns_of_their_own(tmp_path: Path) -> None:
-    first = records.crashed(tmp_path / "a-beef")
-    second = records.write(
-        tmp_path / "b-cafe", [result("aio/bad"), result("aio/new")], steps=["tip"]
-    )
+    first = runs.crashed(tmp_path / "a-beef")
+    results = [result("aio/bad", Outcome.PASS), result("aio/new", Outcome.PASS)]
+    second = runs.write(tmp_path, results, steps=["tip"])
     made = page(first, second)
     assert [column[:2] for column in made.index["columns"]] == [[0, "base"], [0, "tip"], [1, "tip"]]
     assert made.outcome("aio/bad", 2) == "pass"
     assert [row[0] for row in made.index["rows"]][-1] == "aio/new"
-    assert made.words.count("2 runs: demo on 6.12") >= 1
+    assert made.words.count("2 runs: twice on 6.12") >= 1
 
 
 def test_a_killed_run_shows_what_had_run(tmp_path: Path) -> None:
-    one = records.write(tmp_path / "a-beef", [result("aio/a", kernel="base")], exit_code=None)
+    one = runs.write(tmp_path, [result("aio/a", Outcome.PASS, "base")], exit_code=None)
     made = page(one)
     assert made.outcome("aio/a", 0) == "pass"
     assert "killed in the middle of the run" in made.words
@@ -195,7 +195,7 @@ def test_a_killed_run_shows_what_had_run(tmp_path: Path) -> None:
 
 def test_a_run_with_nothing_but_an_error_is_a_page(tmp_path: Path) -> None:
     said = "0003-foo.patch does not apply to <6.12>: fs/aio.c hunk 2"
-    made = page(records.write(tmp_path / "a-beef", [], exit_code=10, error=said))
+    made = page(runs.write(tmp_path, exit_code=10, error=said))
     assert made.index["rows"] == []
     assert said in made.words
     assert "exit 10 (apply)" in made.words
@@ -204,30 +204,50 @@ def test_a_run_with_nothing_but_an_error_is_a_page(tmp_path: Path) -> None:
 
 def test_a_guest_that_did_not_boot_shows_the_end_of_its_console(tmp_path: Path) -> None:
     text = "".join(f"line {number}\n" for number in range(5000)) + "Kernel panic: </pre>\n"
-    records.console(tmp_path / "a-beef", 1, text)
-    records.console(tmp_path / "a-beef", 2, "")
-    made = page(records.write(tmp_path / "a-beef", [], exit_code=13, error="did not boot"))
+
+    def also(record: Record) -> None:
+        runs.console(record.new_boot()[1], text)
+        runs.console(record.new_boot()[1], "")
+
+    made = page(runs.write(tmp_path, exit_code=13, error="did not boot", also=also))
     assert "The end of boots/001/console.log" in made.words
     assert "line 4999\nKernel panic: </pre>" in made.words
     assert "line 4000\n" not in made.words
-    assert "The end of" not in page(records.crashed(tmp_path / "b-cafe")).words
+    assert "The end of" not in page(runs.crashed(tmp_path / "b-cafe")).words
 
 
 def test_a_journal_that_says_nothing_is_a_page(tmp_path: Path) -> None:
     (tmp_path / "a-beef").mkdir()
     (tmp_path / "a-beef/journal.jsonl").write_text("")
-    from harness import recorded
-
     assert page(recorded.load(tmp_path / "a-beef")).index["rows"] == []
 
 
+def test_a_journal_of_an_older_harness_is_a_page(tmp_path: Path) -> None:
+    one = runs.crashed(tmp_path / "a-beef")
+    journal = one.directory / "journal.jsonl"
+    events = [json.loads(line, object_hook=older) for line in journal.read_text().splitlines()]
+    kept = [event for event in events if event["event"] not in ("base", "kernel", "boot")]
+    journal.write_text("".join(f"{json.dumps(event)}\n" for event in kept))
+    again = recorded.load(one.directory)
+    assert (again.base, again.kernels, again.tests) == (None, {}, {})
+    assert again.results == one.results
+    assert page(again).index["rows"] == page(one).index["rows"]
+
+
+def older(told: dict[str, Any]) -> dict[str, Any]:
+    """What a journal had before these were in it."""
+    new = {"metrics", "details", "near", "module", "complete", "first", "undecoded"}
+    new |= {"on_base", "phase", "guest", "thread"}
+    return {key: value for key, value in told.items() if key not in new}
+
+
 def test_the_command_runs_the_same_without_what_chose_the_tests(tmp_path: Path) -> None:
-    made = page(records.crashed(tmp_path / "a-beef"))
-    assert made.index["runs"][0]["command"] == "harness run --series demo --base"
+    made = page(runs.crashed(tmp_path / "a-beef"))
+    assert made.index["runs"][0]["command"] == "harness run --series twice.mbox --base"
 
 
 def test_bad_results_get_the_room_first_and_what_is_left_out_is_said(tmp_path: Path) -> None:
-    run = records.many(200)
+    run = runs.many(200)
     whole, none = page(run), page(run, budget=0)
     some = page(run, budget=4 * 2200)
     assert "brief" not in whole.cell("suite-1/test_00001", 1)[1]
@@ -240,14 +260,15 @@ def test_bad_results_get_the_room_first_and_what_is_left_out_is_said(tmp_path: P
 
 
 def test_an_error_of_the_harness_is_told_as_a_failure_is(tmp_path: Path) -> None:
-    lost = result("aio/lost", "error", detail="the agent in the guest died", output="line\n" * 99)
-    made = page(records.write(tmp_path / "a-beef", [lost], steps=["tip"], exit_code=20))
+    said = {"detail": "the agent in the guest died", "output": "line\n" * 99}
+    lost = result("aio/lost", Outcome.ERROR, **said)
+    made = page(runs.write(tmp_path, [lost], steps=["tip"], exit_code=20))
     assert made.index["rows"][0][1] == "the agent in the guest died"
     assert made.cell("aio/lost", 0)[1]["cut"] == 0
 
 
 def test_of_good_outputs_only_the_end_is_kept() -> None:
-    doc = page(records.many(2)).cell("suite-1/test_00001", 1)[1]
+    doc = page(runs.many(2)).cell("suite-1/test_00001", 1)[1]
     assert doc["output"].splitlines()[0] == "line 12"
     assert doc["cut"] == len("line 0\n") * 10 + len("line 10\n") * 2
 
@@ -265,7 +286,7 @@ def test_shortened_text_is_the_last_lines() -> None:
 
 def test_of_a_long_console_the_parts_around_the_tests_stay(tmp_path: Path) -> None:
     filler = "".join(f"[    1.0] noise number {n} {'x' * 60}\n" for n in range(4000))
-    path = records.console(tmp_path, 1, f"{filler}{records.CONSOLE}{filler}")
+    path = runs.console(tmp_path, f"{filler}{runs.CONSOLE}{filler}")
     console = consoles.read(path, ["aio/bad"], [(4005, 4006)])
     assert console is not None
     assert console.lines == 8007
@@ -281,7 +302,7 @@ def test_of_a_long_console_the_parts_around_the_tests_stay(tmp_path: Path) -> No
 
 
 def test_an_empty_console_and_none_are_told_apart(tmp_path: Path) -> None:
-    console = consoles.read(records.console(tmp_path, 1, ""), ["aio/bad"], [])
+    console = consoles.read(runs.console(tmp_path, ""), ["aio/bad"], [])
     assert console is not None
     assert (console.lines, console.pieces, console.of("aio/bad")) == (0, (), None)
     assert consoles.read(tmp_path / "none", [], []) is None
@@ -290,13 +311,13 @@ def test_an_empty_console_and_none_are_told_apart(tmp_path: Path) -> None:
 def test_a_test_that_ran_twice_in_a_guest_has_each_its_lines(tmp_path: Path) -> None:
     nonce = "harness dd2a423acbf7fe8d"
     text = "".join(f"[ 1] {nonce}: start {n} aio/x\n[ 2] {nonce}: end {n}\n" for n in (1, 2))
-    console = consoles.read(records.console(tmp_path, 1, text), ["aio/x"], [])
+    console = consoles.read(runs.console(tmp_path, text), ["aio/x"], [])
     assert console is not None
     assert [console.of("aio/x", nth=nth) for nth in (0, 1)] == [(1, 2), (3, 4)]
 
 
 def test_metrics_have_a_picture_and_a_sentence(tmp_path: Path) -> None:
-    run = records.many(3)
+    run = runs.many(3)
     metric = Comparison(
         name=f"latency {EVIL}",
         unit="us",
@@ -319,4 +340,4 @@ def test_metrics_have_a_picture_and_a_sentence(tmp_path: Path) -> None:
 
 
 def test_outcomes_and_their_order_are_those_of_the_model(tmp_path: Path) -> None:
-    assert page(records.many(1)).index["outcomes"] == [str(one) for one in Outcome]
+    assert page(runs.many(1)).index["outcomes"] == [str(one) for one in Outcome]

@@ -29,7 +29,7 @@ from harness.model import Metric, Outcome, Result, Settled, Tally, Verdict
 from harness.recorded import Recorded, load
 from harness.report import FORMATS, Options, b4, make, outline, posted
 from harness.report.outline import State
-from tests.unit import runs
+from tests import runs
 
 JUNIT = xmlschema.XMLSchema(str(Path(__file__).parents[1] / "data/junit.xsd"))
 PASS, FAIL, SKIP, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.SKIP, Outcome.ERROR
