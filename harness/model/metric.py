@@ -56,7 +56,7 @@ class Comparison:
     @property
     def improved(self) -> bool | None:
         """True for better, False for worse, None for no difference, or one of neither kind."""
-        if not self.changed or self.better is Better.NEITHER:
+        if not self.changed or self.better is Better.NEITHER or not (self.base and self.patched):
             return None
         more = median(self.patched) > median(self.base) if self.ratio is None else self.ratio > 1
         return more == (self.better is Better.HIGHER)
