@@ -2,7 +2,10 @@
 """The guest as one test that runs on the host sees it (docs/pytest.md)."""
 
 import contextlib
+import os
+import re
 import shlex
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from harness.suites.judge import judge, reports
 
 _RETRIES = 2  # of a command before which the guest was lost
 _OUTPUT_MAX = 64 << 10
+_TIMEOUT_MAX_S = 86400.0
 _LOST = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR)
 
 
@@ -22,6 +26,8 @@ _LOST = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR)
 def lent(hosted: Hosted, test: str, expected: Sequence[str] = ()) -> Iterator["LentGuest"]:
     """A guest for one test, on whose kernel `expected` says what it has to report. StageError when
     none comes up, which is then said to every other test as well."""
+    for one in expected:
+        check_expectation(one)
     yield LentGuest(hosted, Test(name=test, argv=(), expect_splat=tuple(expected)))
     hosted.over()
 
@@ -36,6 +42,7 @@ class LentGuest:
     def __init__(self, hosted: Hosted, test: Test) -> None:
         self._hosted = hosted
         self._test = test
+        self._lock = threading.Lock()
         self._begun = self._known = self.boot = 0
         self._complaints: list[str] = []
         self.splats: list[Splat] = []
@@ -50,7 +57,7 @@ class LentGuest:
 
     def run(
         self,
-        argv: Sequence[str | Path],
+        argv: Sequence[str | bytes | Path],
         *,
         timeout_s: float = 60.0,
         env: Mapping[str, str] | None = None,
@@ -63,29 +70,22 @@ class LentGuest:
         With `check` anything but a status of 0 is a CommandError. `expect_splat` are parts of
         `kind: title`, or /regular expressions/, of what the kernel has to report meanwhile, or it
         is a CommandError; a guest that dies of that is no error, and the next command has another.
-        CrashError when the guest is lost otherwise, and for all later commands of the test.
+        CrashError when the guest is lost otherwise, and for all later commands of the test. Of
+        the output the first 4 MiB are kept (`dropped`).
         """
         __tracebackhide__ = True
-        if isinstance(argv, str | bytes):
-            raise UsageError(f"guest.run({argv!r}): a command is a list of words")
-        if self.died is not None:
-            raise CrashError(f"the guest of this test is gone: {self.died.detail}")
-        words = tuple(str(word) for word in argv)
-        command = Command(
-            argv=words,
-            cwd=str(cwd),
-            env=tuple((env or {}).items()),
-            timeout_s=timeout_s,
-            label=self._test.name,
-        )
-        shown = shlex.join(words)
+        command = _checked(argv, cwd, env or {})
+        command = replace(command, timeout_s=_positive(timeout_s), label=self._test.name)
+        shown = shlex.join(command.argv)
         try:
             ended = self._exchange(command)
         except StageError as error:
             raise error.with_traceback(None) from None
+        if ended.loss is None and not ended.started:
+            raise CommandError(f"`{shown}` was not started: {os.strerror(ended.signal)}")
         self._say(f"$ {shown}\n{ended.text}")
         expected = (*expect_splat, *self._foretold(ended))
-        judged = self._judge(replace(self._test, argv=words, expect_splat=expected), ended)
+        judged = self._judge(replace(self._test, argv=command.argv, expect_splat=expected), ended)
         if judged.outcome in _LOST:
             self.died = judged
             self._complaints.append(judged.detail)
@@ -146,6 +146,8 @@ class LentGuest:
         self.said = (self.said + text + "\n" * (not text.endswith("\n")))[-_OUTPUT_MAX:]
 
     def _take(self) -> Guest:
+        if self.died is not None:
+            raise CrashError(f"the guest of this test is gone: {self.died.detail}")
         guest, boot = self._hosted.seat.take(self._test)
         if boot != self.boot:
             self._hosted.record.start(self._test.name, kernel=self._hosted.label, boot=boot)
@@ -154,9 +156,17 @@ class LentGuest:
 
     def _exchange(self, command: Command) -> CommandResult:
         """Run it, in another guest when that of the tests before turns out to be lost."""
+        with self._lock:  # the guest takes one command at a time
+            return self._exchange_now(command)
+
+    def _exchange_now(self, command: Command) -> CommandResult:
         for attempt in range(_RETRIES + 1):
             guest = self._take()
-            ended = guest.run(command)
+            try:
+                ended = guest.run(command)
+            except BaseException:
+                self._hosted.seat.leave()  # nobody knows what it is at
+                raise
             if ended.loss is None or ended.started or self._begun or attempt == _RETRIES:
                 break
             self._hosted.seat.leave()
@@ -193,6 +203,38 @@ class LentGuest:
         for splat in own:
             if not any(reports(one, splat) for one in self._test.expect_splat):
                 self._complaints.append(f"{splat.kind}: {splat.title}, between two commands")
+
+
+def check_expectation(text: str) -> None:
+    """UsageError for a /regular expression/ that is none."""
+    if len(text) > 2 and text[0] == text[-1] == "/":
+        try:
+            re.compile(text[1:-1])
+        except re.error as error:
+            raise UsageError(f"expect_splat {text}: {error}") from None
+
+
+def _checked(
+    argv: Sequence[str | bytes | Path], cwd: str | Path, env: Mapping[str, str]
+) -> Command:
+    """UsageError for what cannot be a command line, a directory or an environment."""
+    if isinstance(argv, str | bytes) or not argv:
+        raise UsageError(f"guest.run({argv!r}): a command is a list of words")
+    words = tuple(os.fsdecode(w) if isinstance(w, bytes | Path) else str(w) for w in argv)
+    for text in (*words, str(cwd), *env, *env.values()):
+        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UsageError(
+                f"guest.run({argv!r}): {text!r} cannot be passed on: it is no UTF-8 text"
+            )
+    return Command(argv=words, cwd=str(cwd), env=tuple(env.items()))
+
+
+def _positive(timeout_s: float) -> float:
+    if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _TIMEOUT_MAX_S:
+        raise UsageError(
+            f"guest.run(timeout_s={timeout_s!r}): seconds, {_TIMEOUT_MAX_S:.0f} at most"
+        )
+    return float(timeout_s)
 
 
 def _end(ended: CommandResult) -> str:

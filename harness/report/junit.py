@@ -53,12 +53,18 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
 def _suites(one: Recorded) -> dict[str, list[_Case]]:
     found: dict[str, list[_Case]] = {}
     for row in one.run.rows:
-        suite, _, short = row.result.test.rpartition("/")
-        found.setdefault(suite or "kernel", []).append(_case(row, short))
+        suite, short = _split(row.result.test)
+        found.setdefault(suite, []).append(_case(row, short))
     own = list(_own_cases(one))
     if own:
         found.setdefault("kernel", []).extend(own)
     return found
+
+
+def _split(test: str) -> tuple[str, str]:
+    """The suite of a test and its name there; of a test of pytest, its file. Ours have none."""
+    suite, mark, short = test.partition("::" if "::" in test else "/")
+    return (suite, short) if mark else ("kernel", test)
 
 
 def _where(one: Recorded) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from harness import proc
-from harness.errors import UsageError
+from harness.errors import HostError, UsageError
 from harness.guest import BootPlan, Drive, machine, root
 from harness.model import SCHEMA, Contents
 from harness.recorded import Recorded
@@ -22,6 +22,7 @@ from harness.watch import Watch
 __all__ = ["choose", "default_name", "make"]
 
 _PACKED = {".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
+_UNKNOWN = (".tgz", ".txz", ".tbz", ".zip", ".zst", ".gz", ".xz", ".bz2")
 _PACK_S = 1800.0
 _SERVE_MS = 30_000  # for the interpreter and pytest to start, as in guest/session.py
 
@@ -33,21 +34,28 @@ def make(wanted: Wanted, output: Path, project: Path, watch: Watch) -> Material:
     UsageError where `output` is there already; as material.gather() else.
     """
     packer = next((tool for end, tool in _PACKED.items() if output.name.endswith(end)), "")
-    if output.exists() and (packer or not output.is_dir() or any(output.iterdir())):
+    if not packer and (".tar" in output.suffixes or output.suffix in _UNKNOWN):
+        raise UsageError(f"{output}: an archive is {', '.join(f'FILE{end}' for end in _PACKED)}")
+    there = output.is_symlink() or output.exists()
+    if there and (packer or not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} is there already", hint="-o names another place")
     if packer:
         proc.find(packer)
     made = material.gather(wanted, project, watch)
-    output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    if not packer:
-        output.mkdir(exist_ok=True)
-        _fill(output, made)
-        return made
-    with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".tmp-") as scratch:
-        inside = Path(scratch) / default_name(wanted)
-        inside.mkdir()
-        _fill(inside, made)
-        _pack(inside, output.absolute(), packer)
+    output = output.absolute()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Beside it, so that what is cut short or has no room leaves nothing of that name.
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".tmp-") as scratch:
+            inside = Path(scratch) / (default_name(wanted) if packer else output.name)
+            inside.mkdir()
+            _fill(inside, made)
+            if packer:
+                _pack(inside, output, packer)
+            else:
+                inside.replace(output)
+    except OSError as error:
+        raise HostError(f"cannot write {output}: {error.strerror}") from None
     return made
 
 

@@ -20,8 +20,6 @@ from harness.model import (
 )
 from harness.recorded import Recorded
 
-_COMMAND = "command"  # the suite that --command makes
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -62,6 +60,11 @@ def choose(run: Recorded, pattern: str, label: str = "") -> Wanted:
     about). UsageError where there is none such, or several."""
     label = label or (run.steps[-1] if run.steps else "tip")
     name = run.directory.name
+    if run.of_pytest:
+        raise UsageError(
+            f"{name} is a run of pytest: its tests are on the host and cannot be taken along",
+            hint="pytest --last-failed runs them again",
+        )
     if not run.tests:
         raise UsageError(f"{name} does not tell how its tests were run", hint="run it again")
     found = plan.matching(list(run.tests), [pattern])

@@ -37,6 +37,7 @@ give_up() {
 
 # shellcheck disable=SC2317 # a trap calls it
 clean_up() {
+	[ -z "$watcher" ] || kill -9 "$watcher" 2>/dev/null # first: it would kill what QEMU's number is then
 	[ -z "$qemu" ] || kill -9 "$qemu" 2>/dev/null
 	[ -z "$work" ] || rm -rf "$work"
 }
@@ -94,7 +95,7 @@ boot() {
 	wait "$qemu" 2>/dev/null
 	kill -9 "$watcher" 2>/dev/null # a TERM may come while it still has our trap for it, and be lost
 	wait "$watcher" 2>/dev/null
-	qemu=
+	qemu='' watcher=''
 }
 
 # console.log is of the run that ended last; one that began before has its own.
@@ -131,7 +132,7 @@ judge() {
 	report=$(reports | head -n 1)
 	if [ -n "$status" ]; then
 		verdict="exit status $status"
-		[ "$status" -le 128 ] || verdict="killed by signal $((status - 128))"
+		[ "$status" -le 128 ] || [ "$status" -gt 192 ] || verdict="killed by signal $((status - 128))"
 		[ "$status" != 0 ] || [ -z "$report" ] || [ -n "$expected" ] || status=123
 	elif [ "$late" = test ]; then
 		status=124 verdict="no end within $(limit "$(told start)") s"
@@ -145,7 +146,7 @@ judge() {
 	[ -z "$report" ] || verdict="$verdict; the kernel reported: $report"
 }
 
-work='' qemu=''
+work='' qemu='' watcher=''
 command -v "$QEMU" >/dev/null || give_up "$QEMU is not installed: apt-get install \
 qemu-system-x86, dnf install qemu-system-x86-core, pacman -S qemu-system-x86, zypper install qemu-x86"
 [ "$hosted" = 0 ] || command -v vng >/dev/null ||
@@ -188,6 +189,8 @@ while :; do
 	}
 	break
 done
+# What the guest said is not all there where there was no room for it.
+dd if=/dev/zero of="$work/room" bs=4096 count=1 2>/dev/null || give_up "there is no room left in $work"
 judge
 keep_console
 say "$test_name: $verdict${recorded:+ (recorded: $recorded)}"

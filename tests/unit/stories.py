@@ -29,6 +29,7 @@ ANSWERS: dict[str, CommandResult] = {
     "reboot": CommandResult(loss=Loss.RESTART),
     "hang": CommandResult(loss=Loss.SILENT),
     "qemu-dies": CommandResult(loss=Loss.QEMU),
+    "busy": CommandResult(signal=16, started=False),
     "lost-before": CommandResult(loss=Loss.RESTART, started=False),
 }
 
@@ -48,6 +49,8 @@ class Acting:
         self, command: Command, on_output: Callable[[bytes], None] | None = None
     ) -> CommandResult:
         self._story.ran.append((self.number, command))
+        if command.argv[0] == "interrupted":
+            raise TimeoutError("an alarm of the test's")
         ended = ANSWERS[command.argv[0]]
         if command.argv[0] == "late":
             self._stray += (LATE,)

@@ -3,6 +3,8 @@
 
 import contextlib
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from harness import hosted
 from harness.errors import ApplyError, BootError, CommandError, CrashError, StageError, UsageError
 from harness.hosted import Hosted
 from harness.lent import lent
-from harness.model import Cell, Outcome, Series
+from harness.model import Cell, Command, CommandResult, Outcome, Series
+from harness.model import Test as PlannedTest
 from harness.record import Record
 from tests.unit.stories import KERNEL, LATE, RELEASE, Story
 
@@ -229,3 +232,79 @@ def test_results_are_the_run(opened: Opened, tmp_path: Path) -> None:
     (result,) = run["results"]
     assert (result["test"], result["outcome"], result["boot"]) == ("a", "pass", 1)
     assert result["output"] == f"$ uname -r\n{RELEASE}\n"
+
+
+def test_a_command_that_was_not_started_is_no_success(opened: Opened) -> None:
+    said = "`busy` was not started: Device or resource busy"
+    with opened() as (one, _), lent(one, "a") as guest, pytest.raises(CommandError, match=said):
+        guest.run(["busy"])
+
+
+def test_an_exception_in_the_middle_of_a_command_costs_the_guest(opened: Opened) -> None:
+    with opened() as (one, story):
+        with lent(one, "a") as guest, pytest.raises(TimeoutError):
+            guest.run(["interrupted"])
+        with lent(one, "b") as guest:
+            assert guest.run(["true"]).status == 0
+        assert [number for number, _ in story.ran] == [1, 2]
+
+
+def test_after_a_loss_nothing_of_the_test_has_another_guest(opened: Opened) -> None:
+    with opened() as (one, _), lent(one, "a") as guest:
+        with pytest.raises(CrashError):
+            guest.run(["crash"])
+        for attempt in (lambda: guest.release, lambda: guest.read_file("/x")):
+            with pytest.raises(CrashError, match="is gone"):
+                attempt()
+        assert guest.boot == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "options", "said"),
+    [
+        ([], {}, "a list of words"),
+        (["true", "a\0b"], {}, "cannot be passed on"),
+        (["true", b"\xff"], {}, "cannot be passed on"),
+        (["true"], {"cwd": "/tmp\0/x"}, "cannot be passed on"),
+        (["true"], {"env": {"A": "\0"}}, "cannot be passed on"),
+        (["true"], {"timeout_s": -1}, "timeout_s=-1"),
+        (["true"], {"timeout_s": None}, "timeout_s=None"),
+        (["true"], {"timeout_s": float("nan")}, "timeout_s=nan"),
+    ],
+)
+def test_what_is_no_command_is_named(
+    opened: Opened, argv: list[Any], options: dict[str, Any], said: str
+) -> None:
+    with opened() as (one, story), lent(one, "a") as guest:
+        with pytest.raises(UsageError, match=said):
+            guest.run(argv, **options)
+        assert not story.ran
+        guest.run([b"true"])
+        assert story.ran[0][1].argv == ("true",)
+
+
+def test_an_expectation_that_is_no_expression_is_named(opened: Opened) -> None:
+    wrong = pytest.raises(UsageError, match=r"expect_splat /\(/")
+    with opened() as (one, _), wrong, lent(one, "a", ["/(/"]):
+        raise AssertionError
+
+
+def test_two_threads_wait_for_each_other(opened: Opened) -> None:
+    inside: list[str] = []
+    with opened() as (one, _), lent(one, "a") as guest:
+        taken = one.seat.take(PlannedTest(name="a", argv=()))[0]
+        run = taken.run
+
+        def slow(command: Command, *more: Any) -> CommandResult:
+            inside.append("in")
+            time.sleep(0.05)  # for the others to come in
+            inside.append("out")
+            return run(command, *more)
+
+        taken.run = slow  # type: ignore[method-assign, assignment]
+        threads = [threading.Thread(target=guest.run, args=(["true"],)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert inside == ["in", "out"] * 3

@@ -5,8 +5,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,6 +126,20 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         (tmp_path / name / "file").touch()
         with pytest.raises(UsageError, match=f"{name} is there already"):
             repro.make(chosen, tmp_path / name, tmp_path, Quiet())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["bug.tar.xz", "bug.zip", "bug.tar"])
+def test_an_archive_of_another_kind_is_no_directory(tmp_path: Path, name: str) -> None:
+    chosen = repro.choose(run_of(tmp_path), "ab")
+    with pytest.raises(UsageError, match=r"an archive is FILE\.tar\.gz"):
+        repro.make(chosen, tmp_path / name, tmp_path, Quiet())  # type: ignore[arg-type]
+
+
+def test_a_run_of_pytest_cannot_be_taken_along(tmp_path: Path) -> None:
+    with Record(tmp_path, series="s", base="b", kconfig="k") as record:
+        record.cell(Cell(stack=Series(name="s"), tree="6.12"), ["pytest", "t"])
+    with pytest.raises(UsageError, match="is a run of pytest"):
+        repro.choose(load(record.path), "t/test_a.py::test_b")
 
 
 def test_a_kernel_that_cannot_be_had_names_the_command(tmp_path: Path) -> None:
@@ -281,6 +297,51 @@ def test_a_guest_that_does_not_come_up(made: Directory) -> None:
 def test_a_test_that_hangs_is_ended(made: Directory) -> None:
     done = made.run(BEGIN + "exec sleep 60", TIMEOUT="1")
     assert done.returncode == 124 and "no end within 1 s" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing_running(made: Directory, number: int) -> None:
+    qemu = made.path / "qemu"
+    qemu.write_text(QEMU + BEGIN + 'echo $$ >"$0.pid"; exec sleep 60\n')
+    qemu.chmod(0o755)
+    script = subprocess.Popen(
+        ["sh", str(made.path / "run.sh")],
+        env={"PATH": os.environ["PATH"], "QEMU": str(qemu), "TMPDIR": str(made.path)},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + DEADLINE_S
+    while not (made.path / "qemu.pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)  # a poll
+    time.sleep(0.3)  # the watcher is at it
+    mine = [pid for pid in below(script.pid) if "run.sh" in command_of(pid)]
+    assert len(mine) > 1  # the watcher is a copy of the script
+    script.send_signal(number)
+    assert script.wait(DEADLINE_S) == 128 + number
+    left = time.monotonic() + 3  # a `sleep 1` of the watcher's may end by itself
+    while (found := [pid for pid in mine if command_of(pid)]) and time.monotonic() < left:
+        time.sleep(0.05)  # a poll
+    assert not found
+    assert "sleep" not in command_of(int((made.path / "qemu.pid").read_text()))
+    assert not list(made.path.glob("tmp.*"))
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def below(pid: int) -> list[int]:
+    """A process and all below it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(one for child in children for one in below(int(child)))]
 
 
 def test_a_guest_that_does_not_power_off_is_no_failure(tmp_path: Path) -> None:
