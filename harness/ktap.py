@@ -8,39 +8,16 @@ tools/testing/kunit/kunit_parser.py counts them; docs/ktap.md says how output is
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from harness import ktap_line
+from harness.ktap_line import DETAIL_MAX, Rest, diagnostic, explain, outcome_of, parse_rest, shorten
 from harness.model import Outcome, Subtest
 
 _LINE_MAX = 64 * 1024
 _DIAGNOSTICS_MAX = 50
-_DETAIL_MAX = 200
 _PROBLEMS_MAX = 100
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_PRINTK = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d{6}\](?:\[\s*[TC]\d+\])? ?")
-_LINE = re.compile(
-    r"""(?P<indent>(?:[ \t]|\#[ ])*?)(?:
-      (?P<version>K?TAP\ version\ \d+)$
-    | \#\ (?:Subtest:\ (?P<subtest>.*)|(?P<selftest>selftests:\ \S+:\ \S.*))$
-    | 1\.\.(?P<plan>\d{1,9})(?!\S)(?P<why>.*)$
-    | (?P<result>(?:not\ )?ok)(?:\ +(?P<number>\d{1,9}))?(?=\s|$)(?P<rest>.*)$
-    | Bail\ out!(?P<bail>.*)$)""",
-    re.VERBOSE,
-)
-_HASHES = re.compile(r"^\s*(#(\s+|$))*")
-_TAIL = re.compile(r"(?:^|(?<=\s))#(?=\s|$|SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR)", re.IGNORECASE)
-_DIRECTIVE = re.compile(
-    r"(SKIP(?:PED)?|TODO|XFAIL|XPASS|TIMEOUT|ERROR)(?=[\s:]|$):?\s*(.*)", re.IGNORECASE
-)
-# What kselftest_harness.h and KUnit print around every test, and says nothing about why it failed.
-_NOISE = re.compile(
-    r"( *(RUN|OK|FAIL|XFAIL|SKIP) +\S+( \.\.\.)?|\S+: Test (failed|passed)|\S+: initializing"
-    r"|\S+\.speed: \w+|module: \S+|timeout set to \d+|Totals: .*|(PASSED|FAILED): \d+ / .*"
-    r"|selftests: .*|Starting \d+ tests .*)$"
-)
-_SOURCE = re.compile(r"[\w./-]+\.(c|h|cc|py|sh|rs):\d+\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +55,11 @@ class Ktap:
         """One line on why it is not a pass: the first failure, else what is wrong with the text."""
         bad = next((one for one in self.results if one.outcome.bad), None)
         if bad is not None:
-            return _shorten(f"{bad.name}: {bad.detail or bad.outcome}")
+            return shorten(f"{bad.name}: {bad.detail or bad.outcome}")
         if self.bail_out is not None:
-            return _shorten(f"Bail out! {self.bail_out}".rstrip())
+            return shorten(f"Bail out! {self.bail_out}".rstrip())
         if self.broken:
-            return _shorten(self.problems[0])
+            return shorten(self.problems[0])
         if self.outcome is Outcome.FAIL:
             return "no result line" if self.seen_ktap else "no KTAP output"
         if self.outcome is Outcome.SKIP:
@@ -102,13 +79,6 @@ class Ktap:
             "crash": self.missing,
             "error": self.errors,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    name: str
-    directive: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +179,7 @@ class KtapParser:
             self._length += len(piece)
 
     def _parse_line(self, line: str) -> None:
-        line = _ANSI.sub("", line.rstrip()).strip("\r").rstrip()
-        line = _PRINTK.sub("", line, count=1)
-        match = _LINE.match(line)
+        match, line = ktap_line.match(line)
         if match is None:
             self._add_diagnostic(line)
         else:
@@ -244,9 +212,9 @@ class KtapParser:
         return "#" not in indent.removeprefix(inner)
 
     def _add_diagnostic(self, line: str) -> None:
-        text = _HASHES.sub("", line).rstrip()
+        text = diagnostic(line)
         if text and self._blocks:
-            self._diagnostics.append(text[:_DETAIL_MAX])
+            self._diagnostics.append(text[:DETAIL_MAX])
 
     def _level(self, indent: str) -> int:
         """Index of the innermost open block that a line indented so can belong to."""
@@ -298,7 +266,7 @@ class KtapParser:
             self._blocks.append(block)
         block.plan = plan
         block.started = True
-        rest = _parse_rest(why)
+        rest = parse_rest(why)
         if plan == 0 and rest.directive == "SKIP":
             block.skip = rest.reason
 
@@ -308,7 +276,7 @@ class KtapParser:
         level = self._level(indent)
         self._close_down_to(level + 2)
         block = self._blocks[level]
-        rest = _parse_rest(match["rest"])
+        rest = parse_rest(match["rest"])
         number = int(match["number"] or block.seen + 1)
         name = rest.name or str(number)
         if len(self._blocks) > level + 1 and self._blocks[-1].name not in (None, name):
@@ -316,7 +284,7 @@ class KtapParser:
         if number != block.seen + 1:
             text = f"expected number {block.seen + 1}, saw {number}"
             self._add_problem(self._path(level, text))
-        outcome = _judge(match["result"] == "ok", rest.directive)
+        outcome = outcome_of(match["result"] == "ok", rest.directive)
         detail = self._explain(outcome, rest)
         self._diagnostics.clear()
         if len(self._blocks) > level + 1:
@@ -430,25 +398,12 @@ class KtapParser:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else self._make_unique(f"{name}#{count}")
 
-    def _explain(self, outcome: Outcome, rest: _Rest) -> str:
+    def _explain(self, outcome: Outcome, rest: Rest) -> str:
         """The reason on the result line; for a failure the last diagnostic before it as well."""
         if not outcome.bad:
-            return _shorten(rest.reason)
+            return shorten(rest.reason)
         reason = f"{rest.directive}: {rest.reason}" if rest.directive else rest.reason
         return explain(self._diagnostics, reason)
-
-
-def explain(diagnostics: Iterable[str], reason: str) -> str:
-    """Why a test failed, in one line: the last diagnostic that names a place, or the last, and the
-    `reason` on its result line."""
-    lines = [line for line in diagnostics if line and not _NOISE.match(line)]
-    if not lines:
-        return _shorten(reason)
-    at = max((i for i, line in enumerate(lines) if _SOURCE.search(line)), default=-1)
-    found = lines[at]
-    if found.rstrip(":").endswith(tuple("0123456789")) and " FAILED at " in found:
-        found = ": ".join([found, *(line.strip() for line in lines[at + 1 :][:3])])
-    return _shorten(f"{found} ({reason})" if reason else found)
 
 
 def parse(text: str, *, runner: bool = True) -> Ktap:
@@ -456,33 +411,3 @@ def parse(text: str, *, runner: bool = True) -> Ktap:
     parser = KtapParser(runner=runner)
     parser.feed(text)
     return parser.finish()
-
-
-def _parse_rest(rest: str) -> _Rest:
-    """What follows `ok 1`. kselftest.h writes the name of a skipped test after its directive."""
-    name, hash_, tail = rest, None, ""
-    match = _TAIL.search(rest)
-    if match:
-        name, hash_, tail = rest[: match.start()], "#", rest[match.end() :].strip()
-    directive = _DIRECTIVE.match(tail) if hash_ else None
-    name = name.strip()
-    name = "" if name == "-" else name.removeprefix("- ").strip().replace("\\#", "#")
-    if directive is None:
-        return _Rest(name, "", tail)
-    word = directive[1].upper().removesuffix("PED")
-    return _Rest(name or directive[2], word, directive[2])
-
-
-def _judge(ok: bool, directive: str) -> Outcome:
-    if directive == "SKIP":
-        return Outcome.SKIP
-    if ok:
-        return {"XFAIL": Outcome.XFAIL, "XPASS": Outcome.XPASS}.get(directive, Outcome.PASS)
-    if directive in ("TODO", "XFAIL"):
-        return Outcome.XFAIL
-    return Outcome.TIMEOUT if directive == "TIMEOUT" else Outcome.FAIL
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _DETAIL_MAX else f"{text[: _DETAIL_MAX - 3]}..."

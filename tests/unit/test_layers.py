@@ -20,6 +20,7 @@ LAYERS = (
     ("model.guest", "cache"),
     ("model.run",),
     ("model",),
+    ("ktap_line",),
     ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
     ("splat.signatures", "splat.report"),
     ("splat.stream",),
