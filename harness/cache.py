@@ -111,10 +111,14 @@ def touch(directory: Path) -> None:
 def limit_bytes() -> int:
     """How large the built kernels may become together: `$HARNESS_CACHE_SIZE`, as 500M or 10G (of
     1024), 10G without it. UsageError where it is no size."""
-    text = os.environ.get("HARNESS_CACHE_SIZE") or "10G"
+    return size_of(os.environ.get("HARNESS_CACHE_SIZE") or "10G", "HARNESS_CACHE_SIZE")
+
+
+def size_of(text: str, name: str) -> int:
+    """Bytes of a size as 500M or 10G (of 1024). UsageError, of what is called `name`, for none."""
     match = re.fullmatch(r"(\d+) *([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise UsageError(f"HARNESS_CACHE_SIZE={text} is not a size", hint="as 500M or 10G")
+        raise UsageError(f"{name}={text} is not a size", hint="as 500M or 10G")
     return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
 
 

@@ -128,6 +128,8 @@ class History:
         known = dict(self._db.execute("SELECT run, bytes FROM runs"))
         (before,) = self._db.execute("SELECT max(before) FROM pruned").fetchone()
         for directory in cache.runs().iterdir():
+            if directory.name.startswith("."):
+                continue  # being removed
             # Removed meanwhile, or not of ours.
             with contextlib.suppress(OSError, UsageError, KeyError, TypeError, ValueError):
                 size = (directory / "journal.jsonl").stat().st_size

@@ -7,6 +7,7 @@ crash; run.json comes at the end, whole.
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import itertools
 import json
@@ -37,6 +38,7 @@ from harness.model import (
     Test,
 )
 
+JOURNAL = "journal.jsonl"
 STAMP = "%Y%m%dT%H%M%SZ"
 """The time that a run directory's name begins with."""
 
@@ -50,7 +52,9 @@ class Record:
         name = "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
         self.path = _make_unique(parent, name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self.path / "journal.jsonl", flags, 0o644)
+        self._fd = os.open(self.path / JOURNAL, flags, 0o644)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(self._fd, fcntl.LOCK_EX)  # for retention.py; gone with this process
         self._boots = itertools.count(1)
 
     def _write(self, event: str, **fields: Any) -> None:

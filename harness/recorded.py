@@ -34,7 +34,7 @@ from harness.model import (
     Verdict,
     splat_of,
 )
-from harness.record import STAMP
+from harness.record import JOURNAL, STAMP
 
 Events = dict[str, list[dict[str, Any]]]
 """The lines of a journal by their event, in order."""
@@ -103,12 +103,13 @@ class Recorded:
 
 def recent() -> list[Path]:
     """The run directories of this user, the newest first."""
-    return sorted(p for p in cache.runs().iterdir() if (p / "journal.jsonl").exists())[::-1]
+    found = (p for p in cache.runs().iterdir() if not p.name.startswith("."))
+    return sorted(p for p in found if (p / JOURNAL).exists())[::-1]
 
 
 def find(name: str = "") -> Path:
     """The run directory of a path, a name or the beginning of one, the newest for no name."""
-    if name and (Path(name) / "journal.jsonl").exists():
+    if name and (Path(name) / JOURNAL).exists():
         return Path(name)
     found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
     if not found:
@@ -177,7 +178,7 @@ def cell_of(directory: Path) -> Mapping[str, Any]:
 
 
 def _journal(directory: Path) -> Iterator[dict[str, Any]]:
-    with (directory / "journal.jsonl").open(errors="replace") as lines:
+    with (directory / JOURNAL).open(errors="replace") as lines:
         for line in lines:
             with contextlib.suppress(ValueError):  # the last line of a killed harness
                 yield json.loads(line)

@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from types import FrameType
 
 from harness import __version__
-from harness.cli import boot, history, judge, machine, parser, repro, run, runs, screen, series
+from harness.cli import (
+    boot,
+    history,
+    judge,
+    machine,
+    matrix,
+    parser,
+    repro,
+    run,
+    runs,
+    screen,
+    series,
+)
 from harness.errors import ExitCode, HarnessError, HostError
 
 
@@ -70,7 +82,7 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, boot, runs, repro, history, judge, series, machine):
+    for module in (run, boot, runs, repro, history, matrix, judge, series, machine):
         module.add(commands)
     return made
 

@@ -42,6 +42,14 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="b4: a mail with one patch (- reads it), of which alone is reported",
     )
+    kept = parser.group(commands, "runs", "what is kept of runs of the past")
+    collect = parser.command(kept, "gc", _collect, "remove run directories by age and size")
+    collect.add_argument("--older", type=float, metavar="DAYS", help="all that began before that")
+    collect.add_argument(
+        "--size", metavar="SIZE", help="the oldest, until the rest is no larger, as 2G"
+    )
+    collect.add_argument("--keep", type=int, default=1, metavar="N", help="at least the newest N")
+    collect.add_argument("--dry-run", action="store_true", help="only say what would go")
 
 
 def names(**_: Any) -> list[str]:
@@ -49,6 +57,27 @@ def names(**_: Any) -> list[str]:
     from harness import recorded
 
     return [path.name for path in recorded.recent()]
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from harness import cache, retention
+
+    if arguments.older is None and arguments.size is None:
+        raise UsageError("runs gc wants --older DAYS, --size SIZE, or both")
+    if (arguments.older is not None and arguments.older < 0) or arguments.keep < 0:
+        raise UsageError("--older and --keep are 0 or more")
+    wish = retention.Wish(
+        older_s=None if arguments.older is None else arguments.older * 86400,
+        limit_bytes=None if arguments.size is None else cache.size_of(arguments.size, "--size"),
+        keep=arguments.keep,
+    )
+    gone = retention.collect(wish, dry_run=arguments.dry_run)
+    for entry in gone if arguments.dry_run else ():
+        print(f"{entry.path}  {entry.size_bytes / (1 << 20):.1f} MiB")
+    size = sum(entry.size_bytes for entry in gone) / (1 << 20)
+    said = "would remove" if arguments.dry_run else "removed"
+    print(f"{said} {len(gone)} run directories, {size:.0f} MiB; their results stay in the history")
+    return ExitCode.OK
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from harness.model.guest import (
     Loss,
     Mount,
 )
+from harness.model.matrix import AXES, MatrixCell, Shape
 from harness.model.metric import Better, Comparison, Metric
 from harness.model.run import (
     Cell,
@@ -36,6 +37,7 @@ SCHEMA = 1
 """Version that every JSON document and journal line carries."""
 
 __all__ = [
+    "AXES",
     "Base",
     "Better",
     "Cell",
@@ -52,6 +54,7 @@ __all__ = [
     "Kernel",
     "Loss",
     "Mark",
+    "MatrixCell",
     "Metric",
     "Mount",
     "Outcome",
@@ -65,6 +68,7 @@ __all__ = [
     "SCHEMA",
     "Series",
     "Settled",
+    "Shape",
     "Splat",
     "Stage",
     "Step",
