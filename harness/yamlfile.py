@@ -31,7 +31,8 @@ class Item:
             raise self.wrong("expected `key: value` lines")
         for name, item in self.value.items():
             if known is not None and name not in known:
-                raise item.wrong("unknown key", hint=_closest(name, known))
+                hint = _closest(name, known)
+                raise UsageError(f"{item.where}: unknown key {item.key}", hint=hint)
         return dict(self.value)
 
     def strings(self) -> tuple[str, ...]:
@@ -109,30 +110,23 @@ def _closest(key: str, known: Collection[str]) -> str:
 
 
 def load(path: Path, known: Collection[str]) -> dict[str, Any]:
-    """The mapping in `path`, empty for an empty file. UsageError names file and line: no YAML, no
-    mapping, a key that is not `known`."""
-    try:
-        value = yaml.safe_load(path.read_text())
-    except yaml.MarkedYAMLError as error:
-        raise _not_yaml(path, error) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not YAML: {error}") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    if value is None:
-        value = {}
-    if not isinstance(value, dict):
+    """The mapping in `path` as plain values, empty for an empty file. UsageError names file and
+    line: no YAML, no mapping, a key that is not `known`."""
+    top = tree(path)
+    if not isinstance(top.value, dict):
         raise UsageError(f"{path}: expected `key: value` lines")
-    for key in value:
-        if key not in known:
-            hint = _closest(str(key), known)
-            raise UsageError(f"{path}:{line_of(path, str(key))}: unknown key {key}", hint=hint)
-    return value
+    return {key: _plain(item) for key, item in top.mapping(known).items()}
 
 
 def line_of(path: Path, key: str) -> int:
     """The line (from 1) where a top-level key stands."""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line.startswith((f"{key}:", f'"{key}"', f"'{key}'", f"{key} ")):
-            return number
-    return 1
+    found = tree(path).mapping().get(key)
+    return int(found.where.rpartition(":")[2]) if found is not None else 1
+
+
+def _plain(item: Item) -> Any:
+    if isinstance(item.value, dict):
+        return {key: _plain(one) for key, one in item.value.items()}
+    if isinstance(item.value, list):
+        return [_plain(one) for one in item.value]
+    return item.value
