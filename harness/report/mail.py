@@ -10,7 +10,6 @@ import shlex
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any
 
 from harness import __version__
@@ -183,8 +182,8 @@ def _command(line: str) -> Iterator[str]:
     """A command line for a shell, over as many lines as it takes; an option stays with its value,
     and what is longer than a line stays whole, or it would not work."""
     words = [shlex.quote(word) for word in shlex.split(line)]
-    parts, follows = [words[:2]], zip_longest(words[2:], words[3:], fillvalue="-")
-    for word, _ in follows:
+    parts = [words[:2]]
+    for word in words[2:]:
         if word.startswith("-") or parts[-1] is parts[0] or len(parts[-1]) > 1:
             parts.append([word])
         else:

@@ -3,7 +3,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -150,12 +150,19 @@ def again(one: Recorded, rows: Sequence[Row] = ()) -> str:
     tests = [row.result.test for row in rows if row.result.test not in verdict.OWN_TESTS]
     if one.of_pytest:
         return shlex.join(["pytest", *tests]) if tests else one.command
-    if not one.argv:
-        return ""
     if len(tests) > _TESTS_MOST:
         return shlex.join(["harness", "run", "--rerun-failed", one.directory.name])
-    argv = text.without_options(one.argv, {**_OWN, **({"--test": 1} if tests else {})})
-    return shlex.join(["harness", *argv, *(word for test in tests for word in ("--test", test))])
+    words = run_words(one, {"--test": 1} if tests else {})
+    chosen = [word for test in tests for word in ("--test", test)]
+    return shlex.join([*words, *chosen]) if words else ""
+
+
+def run_words(one: Recorded, without: Mapping[str, int]) -> list[str]:
+    """The `harness run` that a run was, without some options and those that change no result; empty
+    for another command. `without` is as in text.without_options()."""
+    if not one.argv or one.argv[0] not in ("run", "watch"):
+        return []
+    return ["harness", "run", *text.without_options(one.argv[1:], {**_OWN, **without})]
 
 
 def guest(one: Recorded) -> str:

@@ -11,9 +11,8 @@ from harness.errors import ExitCode
 from harness.recorded import Recorded
 from harness.report import outline
 from harness.report.html.embed import visible
-from harness.report.text import PHASES, rerun_command, short, trace_lines, without_options
+from harness.report.text import PHASES, rerun_command, short, trace_lines
 
-_SELECTING = {"--test": 1, "--rerun-failed": -1, "--json": 0}
 _UNFINISHED_MAX = 2000
 _LOGS: dict[int, str] = {
     ExitCode.BUILD: "kernels/*/*.log",
@@ -65,9 +64,7 @@ def of_title(one: Recorded) -> str:
 
 def command(one: Recorded) -> str:
     """The command line that ran, without what chose its tests; empty where there is none."""
-    if not one.argv or one.argv[0] not in ("run", "watch"):
-        return ""
-    return shlex.join(["harness", "run", *without_options(one.argv[1:], _SELECTING)])
+    return shlex.join(outline.run_words(one, {"--test": 1}))
 
 
 def _end(one: Recorded) -> str:
