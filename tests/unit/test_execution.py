@@ -110,9 +110,15 @@ def one(name: str, isolation: str = "run", **more: Any) -> model.Test:
 
 
 def run(
-    tmp_path: Path, tests: list[model.Test], answer: Answer, *, kind: str = "snapshot", **cell: Any
+    tmp_path: Path,
+    tests: list[model.Test],
+    answer: Answer,
+    *,
+    kind: str = "snapshot",
+    measured: list[model.Test] | None = None,
+    **cell: Any,
 ) -> tuple[Execution, Guests, Quiet]:
-    """The plan on guests of that kind."""
+    """The plan on guests of that kind; then what is `measured`, once more and alone."""
     guests, watch = Guests(answer, kind), Quiet()
     looks: Any = watch
     with Record(tmp_path, series="s", base="b", kconfig="k") as record:
@@ -124,7 +130,15 @@ def run(
             watch=looks,
         )
         made.run(tests)
+        if measured is not None:
+            guests.most = 0
+            made.run_again(measured, alone=True)
     return made, guests, watch
+
+
+def takes_a_while(command: Command) -> CommandResult:
+    time.sleep(0.05)
+    return CommandResult(status=0)
 
 
 def passes(command: Command) -> CommandResult:
@@ -204,6 +218,21 @@ def test_results_have_the_order_of_the_plan_with_guests_side_by_side(tmp_path: P
     assert len({result.boot for result in made.results}) == 8
 
 
+def test_what_is_measured_has_the_host_for_itself(tmp_path: Path) -> None:
+    tests = [one(f"a/{number}", "test") for number in range(6)]
+
+    made, guests, _ = run(tmp_path, tests[:2], takes_a_while, measured=tests, parallel=4)
+    assert guests.most == 1
+    assert [(r.test, r.round) for r in made.results if r.round == 2] == [
+        (test.name, 2) for test in tests
+    ]
+
+
+def test_no_tests_are_no_guest(tmp_path: Path) -> None:
+    made, guests, _ = run(tmp_path, [], passes)
+    assert not made.results and not guests.needs
+
+
 def test_one_group_uses_one_guest_and_says_so(tmp_path: Path) -> None:
     _, guests, watch = run(tmp_path, [one("a/1"), one("a/2")], passes, parallel=4)
     assert guests.most == 1
@@ -224,10 +253,6 @@ def test_processors_say_how_many_guests_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "_processors", lambda: 6)
-
-    def takes_a_while(command: Command) -> CommandResult:
-        time.sleep(0.05)
-        return CommandResult(status=0)
 
     tests = [one(f"a/{number}", "test") for number in range(12)]
     for cpus, most in ((1, 6), (2, 3), (8, 1)):
