@@ -76,7 +76,9 @@ def test_a_shell_a_command_and_the_way_out() -> None:
         child.sendline("stty size; echo answer-$((40 + 2))")
         child.expect("24 80")
         child.expect("answer-42")
-        child.sendline("sleep 1000")
+        # Once it runs: the shell itself would take what comes earlier.
+        child.sendline("sh -c 'echo begun-$((1 + 1)); exec sleep 1000'")
+        child.expect("begun-2")
         child.send("\x03")  # for the sleep in the guest, not for us
         child.sendline("exit 0")
     assert child.exitstatus == 0
