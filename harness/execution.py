@@ -12,6 +12,7 @@ from typing import Protocol
 
 from harness import plan, verdict
 from harness.boots import Needs
+from harness.earlier import Found
 from harness.guest import Guest
 from harness.known import Known
 from harness.model import (
@@ -69,13 +70,21 @@ class Execution:
     """Runs tests on one kernel. What is known so far is in `results` and `stray` at any time."""
 
     def __init__(
-        self, cell: Cell, target: Target, source: Source, *, record: Record, watch: Watch
+        self,
+        cell: Cell,
+        target: Target,
+        source: Source,
+        *,
+        record: Record,
+        watch: Watch,
+        earlier: Callable[[str, int], Found | None] = lambda test, number: None,
     ) -> None:
         self._cell = cell
         self._target = target
         self._source = source
         self._record = record
         self._watch = watch
+        self._earlier = earlier
         self._lock = threading.RLock()
         self._order: dict[str, int] = {}
         self._seats: list[Seat] = []
@@ -113,13 +122,17 @@ class Execution:
     def adopt(self, tests: Sequence[Test], known: Known) -> None:
         """Take the results of another run for those of the first round."""
         self._order = {test.name: number for number, test in enumerate(tests)}
-        self.stray = [replace(splat, boot=0) for splat in known.stray]
-        if self.stray:
-            self._record.stray(self._target.label, self.stray)
+        self.go_on_from([replace(splat, boot=0) for splat in known.stray])
         for one in known.results:
             result = self._expected(replace(one, boot=0))
             self._record.result(result, known.run)
             self._results.append(result)
+
+    def go_on_from(self, stray: Sequence[Splat]) -> None:
+        """Take the splats of a run that was interrupted, which no test has."""
+        if stray:
+            self.stray = list(stray)
+            self._record.stray(self._target.label, self.stray)
 
     def run_again(self, tests: Sequence[Test], *, alone: bool = False) -> None:
         """Some of them once more, in a round of their own; with `alone` in one guest at a time."""
@@ -190,7 +203,7 @@ class Execution:
                 for test in tests:
                     if queue.over:
                         break
-                    result = self._run_test(seat, test, number)
+                    result = self._adopt_earlier(test, number) or self._run_test(seat, test, number)
                     if result is None:
                         return
                     queue.done(result)
@@ -221,6 +234,17 @@ class Execution:
             self.stray += [replace(splat, boot=splat.boot or boot) for splat in found]
             if found:
                 self._record.stray(self._target.label, self.stray)
+
+    def _adopt_earlier(self, test: Test, number: int) -> Result | None:
+        """Its result of a run that was interrupted, if there is one."""
+        found = self._earlier(test.name, number)
+        if found is None:
+            return None
+        with self._lock:
+            self._record.result(found.result, found.run)
+            self._results.append(found.result)
+            self._watch.ended(found.result)
+        return found.result
 
     def _run_test(self, seat: "Seat", test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""

@@ -129,12 +129,17 @@ static void signal_all(int number)
 	free(all);
 }
 
-/* Kill until nothing is left: a killed parent's children come to us, so look again. */
+/*
+ * Kill until nothing is left: a killed parent's children come to us, so look
+ * again.  All are stopped before the first is killed, or a harness below us
+ * would see its guest die, and write down that the guest crashed.
+ */
 static void kill_all(void)
 {
 	const struct timespec moment = { .tv_nsec = LOOK_MS * 1000 * 1000 };
 	pid_t reaped;
 
+	signal_all(SIGSTOP);
 	for (int look = 0; look < KILL_LOOKS; look++) {
 		do {
 			reaped = waitpid(-1, NULL, WNOHANG);

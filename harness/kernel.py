@@ -8,6 +8,7 @@ import select
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import apply, cache, kbuild, kconfig, proc, series, slot
@@ -32,6 +33,31 @@ Progress = Callable[[int, int | None, str], None]
 """Called with objects done, objects expected (None: not known) and the object just made."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What tells a kernel from others: `key` in the cache, the `tree` object of its sources, and
+    `objects`, the name of the O= directory that it is built in."""
+
+    key: str
+    tree: str
+    objects: str
+
+    def load(self) -> Kernel | None:
+        """It, where the cache has it."""
+        return _load(self.key, self.tree)
+
+
+def identify(
+    base: Base, stack: Series, wanted: Kconfig, toolchain: Toolchain, *, modules: bool = False
+) -> Identity:
+    """The identity of what find_or_build() would make. ApplyError, KconfigError, HostError."""
+    config = _config_parts(wanted, toolchain)
+    tree = apply.apply(base, stack)
+    # An entry of its own, so that kernels of runs without modules have nothing to do with them.
+    key = cache.digest(_RECIPE, tree, *config, *(("modules",) if modules else ()))
+    return Identity(key=key, tree=tree, objects=objects_key(wanted, toolchain))
+
+
 def find_or_build(
     base: Base,
     stack: Series,
@@ -49,26 +75,22 @@ def find_or_build(
     BuildError (the first error, the patches that touch that file, the log) or HostError.
     """
     limit_bytes = cache.limit_bytes()
-    config = _config_parts(wanted, toolchain)
-    tree = apply.apply(base, stack)
-    # An entry of its own, so that kernels of runs without modules have nothing to do with them.
-    key = cache.digest(_RECIPE, tree, *config, *(("modules",) if modules else ()))
-    if found := _load(key, tree):
+    made = identify(base, stack, wanted, toolchain, modules=modules)
+    if found := made.load():
         return found
-    lock = cache.root() / "kernels" / f"{key}.lock"
+    lock = cache.root() / "kernels" / f"{made.key}.lock"
 
     def waiting() -> None:
         log.info("waiting for another run that builds this kernel")
 
     with cache.locked(lock, timeout_s=_BUILD_S, waiting=waiting):
-        if found := _load(key, tree):
+        if found := made.load():
             return found
-        config_key = objects_key(wanted, toolchain)
-        with slot.take(base, tree, config_key) as taken:
-            work = _Build(base, stack, taken, config_key, toolchain)
+        with slot.take(base, made.tree, made.objects) as taken:
+            work = _Build(base, stack, taken, made.objects, toolchain)
             work.configure(wanted)
             work.make(modules=modules, build_log=build_log, progress=progress)
-            built = work.store(key, tree, build_log, modules=modules)
+            built = work.store(made.key, made.tree, build_log, modules=modules)
     lock.unlink(missing_ok=True)
     cache.evict(cache.root() / "kernels", limit_bytes)
     return built

@@ -4,6 +4,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from harness import (
@@ -19,6 +20,7 @@ from harness import (
     verdict,
 )
 from harness.boots import Needs
+from harness.earlier import Earlier, Found
 from harness.errors import (
     BootError,
     BuildError,
@@ -51,13 +53,22 @@ Look = Callable[[Guest, Path], None]
 class CellRun:
     """A cell being run. What is known so far is in `snapshot()`, whenever it stops.
 
-    With `look` the guest and the sources are kept at the end until it returns.
+    With `look` the guest and the sources are kept at the end until it returns; what is known of
+    `earlier` is not run again.
     """
 
     def __init__(
-        self, cell: Cell, root: Path, record: Record, watch: Watch, look: Look | None = None
+        self,
+        cell: Cell,
+        root: Path,
+        record: Record,
+        watch: Watch,
+        *,
+        look: Look | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self._look = look
+        self._earlier = earlier or Earlier()
         self._cell = cell
         self._record = record
         self._watch = watch
@@ -164,7 +175,9 @@ class CellRun:
             self._ready.boots,
             record=self._record,
             watch=self._watch,
+            earlier=partial(self._known_of_test, step.label),
         )
+        execution.go_on_from(self._earlier.stray(step.label))
         self._executions[step.label] = execution
         last = step is self._steps[-1]
         if not step.between:
@@ -184,6 +197,10 @@ class CellRun:
                 said.append(f"{counts}, guests: {' and '.join(self._ready.boots.used)}")
         finally:
             self._ready.builds.find_places(step, execution)  # of the report that may be why it ends
+
+    def _known_of_test(self, label: str, test: str, number: int) -> Found | None:
+        """What a run that was interrupted knows of a test's round."""
+        return self._earlier.result(label, test, number, self._contexts[label][test])
 
     def _known(self, step: Step, tests: Sequence[Test]) -> Known | None:
         """What an earlier run knows of the base, where this one need not look itself."""

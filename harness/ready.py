@@ -75,10 +75,8 @@ class Ready:
         for note in self._cell.notes:
             self._watch.note(note)
         with self.stages.stage("suites") as said:
-            suites: list[Suite] = [GuestTests(self._root, name) for name in self._suite_names()]
-            if self._cell.commands:
-                suites.append(Commands(self._cell.commands, Path.cwd()))
-            self.kconfig = self._configuration(suites)
+            suites = suites_of(self._cell, self._root)
+            self.kconfig = configuration(self._cell, self._root, suites)
             self.agent = agent.build()
             log = self._record.path / "programs.log"
             prepared = [suite.prepare(log) for suite in suites]
@@ -145,25 +143,30 @@ class Ready:
             warnings=_of_series(last, self._cell.stack) if last else (),
         )
 
-    def _suite_names(self) -> tuple[str, ...]:
-        """As asked for; else none beside --command; else the series'; else all there are."""
-        chosen = self._cell.suites
-        if not chosen and not self._cell.commands:
-            chosen = self._cell.stack.suites or names(self._root)
-        return tuple(dict.fromkeys(chosen))
 
-    def _configuration(self, suites: Sequence[Suite]) -> Kconfig:
-        wanted = dict.fromkeys((*self._cell.stack.kconfigs, *self._cell.kconfigs))
-        config = self._cell.config
-        return kconfig.compose(
-            self._root,
-            (
-                *(fragment for suite in suites for fragment in suite.fragments),
-                *(kconfig.find_fragment(self._root, name) for name in wanted),
-            ),
-            config_file=kconfig.load_config(config) if config else None,
-            settings=tuple(kconfig.setting(text) for text in self._cell.settings),
-        )
+def suites_of(cell: Cell, root: Path) -> list[Suite]:
+    """As asked for; else none beside --command; else the series'; else all there are."""
+    chosen = cell.suites
+    if not chosen and not cell.commands:
+        chosen = cell.stack.suites or names(root)
+    suites: list[Suite] = [GuestTests(root, name) for name in dict.fromkeys(chosen)]
+    if cell.commands:
+        suites.append(Commands(cell.commands, Path.cwd()))
+    return suites
+
+
+def configuration(cell: Cell, root: Path, suites: Sequence[Suite]) -> Kconfig:
+    """What the suites need of the kernel, what the series wants, what was asked for."""
+    wanted = dict.fromkeys((*cell.stack.kconfigs, *cell.kconfigs))
+    return kconfig.compose(
+        root,
+        (
+            *(fragment for suite in suites for fragment in suite.fragments),
+            *(kconfig.find_fragment(root, name) for name in wanted),
+        ),
+        config_file=kconfig.load_config(cell.config) if cell.config else None,
+        settings=tuple(kconfig.setting(text) for text in cell.settings),
+    )
 
 
 def _of_series(kernel: Kernel, stack: Series) -> tuple[str, ...]:

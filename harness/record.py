@@ -5,23 +5,17 @@ journal.jsonl is appended to and synced line by line, so a result once recorded 
 crash; run.json comes at the end, whole.
 """
 
-import contextlib
-import datetime
-import fcntl
 import hashlib
 import itertools
-import json
-import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness import cache
-from harness.errors import HostError
+from harness import cache, journal
+from harness.journal import Journal
 from harness.model import (
     SCHEMA,
     Base,
@@ -38,30 +32,15 @@ from harness.model import (
     Test,
 )
 
-JOURNAL = "journal.jsonl"
-STAMP = "%Y%m%dT%H%M%SZ"
-"""The time that a run directory's name begins with."""
-
 
 class Record:
     """An open run directory. As a context manager it closes the journal."""
 
     def __init__(self, parent: Path, *, series: str, base: str, kconfig: str) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        parts = [now.strftime(STAMP), series, base, kconfig]
-        name = "-".join(re.sub(r"[^A-Za-z0-9.+_]+", "_", part) for part in parts)
-        self.path = _make_unique(parent, name)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self.path / JOURNAL, flags, 0o644)
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(self._fd, fcntl.LOCK_EX)  # for retention.py; gone with this process
+        self.path = journal.new_directory(parent, series, base, kconfig)
+        self._journal = Journal(self.path)
+        self._write = self._journal.write
         self._boots = itertools.count(1)
-
-    def _write(self, event: str, **fields: Any) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"schema": SCHEMA, "event": event, "time": now, **fields}, default=str)
-        os.write(self._fd, line.encode() + b"\n")
-        os.fsync(self._fd)
 
     def kernel_dir(self, label: str) -> Path:
         """kernels/<label>/ for config and build.log; label is base, tip or a patch number."""
@@ -171,18 +150,7 @@ class Record:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._fd)
-
-
-def _make_unique(parent: Path, name: str) -> Path:
-    """A new directory of that name and four hexadecimal digits that nobody has in this second."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(1000):
-        path = parent / f"{name}-{secrets.token_hex(2)}"
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
-    raise HostError(f"{parent} has all the names that {name}-xxxx could have")
+        self._journal.__exit__(kind, error, trace)
 
 
 def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:

@@ -4,18 +4,17 @@
 Everything comes from the journal, so a run that was killed in the middle can be read as well.
 """
 
-import contextlib
 import datetime
 import hashlib
-import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from harness import cache, verdict
+from harness import cache, journal, verdict
 from harness.errors import UsageError
+from harness.journal import JOURNAL, STAMP
 from harness.model import (
     Base,
     Better,
@@ -34,7 +33,6 @@ from harness.model import (
     Verdict,
     splat_of,
 )
-from harness.record import JOURNAL, STAMP
 
 Events = dict[str, list[dict[str, Any]]]
 """The lines of a journal by their event, in order."""
@@ -122,7 +120,7 @@ def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[S
     """The results of one step of a run, in its first round, and its splats of no test."""
     found: list[Result] = []
     stray: tuple[Splat, ...] = ()
-    for event in _journal(directory):
+    for event in journal.read(directory):
         if event.get("kernel") != label:
             continue
         if event["event"] == "result" and event.get("round", 1) == 1:
@@ -135,7 +133,7 @@ def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[S
 def load(directory: Path) -> Recorded:
     """What the journal says."""
     events: Events = {}
-    for event in _journal(directory):
+    for event in journal.read(directory):
         events.setdefault(event["event"], []).append(event)
     unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
     unknown["time"] = _stamped(directory.name)
@@ -173,15 +171,20 @@ def patches_of(directory: Path) -> tuple[Path, ...]:
 
 def cell_of(directory: Path) -> Mapping[str, Any]:
     """What a run is of, as its journal begins; empty where that is not known."""
-    first = next(_journal(directory), {})
+    first = next(journal.read(directory), {})
     return first.get("cell", {}) if first.get("event") == "cell" else {}
 
 
-def _journal(directory: Path) -> Iterator[dict[str, Any]]:
-    with (directory / JOURNAL).open(errors="replace") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError):  # the last line of a killed harness
-                yield json.loads(line)
+def argv_of(directory: Path) -> tuple[str, ...]:
+    """The command line of a run, as its journal begins; empty where that is not known."""
+    first = next(journal.read(directory), {})
+    return tuple(first.get("argv", ()))
+
+
+def exit_of(directory: Path) -> int | None:
+    """How a run ended; None when it was killed, or goes on."""
+    ends = (event["exit"] for event in journal.read(directory) if event.get("event") == "finish")
+    return next(ends, None)
 
 
 def _run(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import cache
 from harness.history import History
-from harness.record import JOURNAL, STAMP
+from harness.journal import JOURNAL, STAMP
 
 KINDS = ("runs", "boots")
 """The directories of `$XDG_STATE_HOME/harness` that hold run directories."""

@@ -31,6 +31,11 @@ def add(commands: Any) -> None:
         metavar="RUN",
         help="what did not pass in that run (default: the last one), with its options",
     )
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the last run of this command line, which was interrupted",
+    )
     watch = parser.command(
         commands, "watch", _watch, "run again whenever a patch, a test or the checkout changes"
     )
@@ -146,7 +151,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 def execute(arguments: argparse.Namespace) -> int:
     """One run from its options to its report; returns the exit status."""
-    from harness import verdict
+    from harness import earlier, verdict
     from harness.history import note
     from harness.pipeline import CellRun
     from harness.record import document
@@ -155,13 +160,18 @@ def execute(arguments: argparse.Namespace) -> int:
     if as_json and arguments.keep:
         raise UsageError("--keep wants a person, --json a program: one of them")
     wanted = cell.from_arguments(arguments)
+    argv = text.without_options(arguments.argv, {"--resume": 0})
     watch = screen.watch()
+    known = None
+    if getattr(arguments, "resume", False) and not (known := earlier.of(argv)):
+        watch.note("no run of this command line was interrupted: this one begins anew")
     error: HarnessError | None = None
     interrupted = False
     parent = Path(arguments.output) if arguments.output else cache.runs()
     with cell.open_record(wanted, parent) as record:
-        record.cell(wanted, arguments.argv)
-        story = CellRun(wanted, project.root(), record, watch, _look if arguments.keep else None)
+        record.cell(wanted, argv)
+        look = _look if arguments.keep else None
+        story = CellRun(wanted, project.root(), record, watch, look=look, earlier=known)
         try:
             story.run()
         except HarnessError as caught:
@@ -187,7 +197,7 @@ def execute(arguments: argparse.Namespace) -> int:
             text.render(run, colour=screen.colour(sys.stdout), width=screen.width(sys.stdout)),
             end="",
         )
-        if again := text.rerun_command(run, arguments.argv, width=screen.width(sys.stdout)):
+        if again := text.rerun_command(run, argv, width=screen.width(sys.stdout)):
             print(f"rerun:  {again}")
     elif error.log is not None:
         print(f"record: {text.short(run.directory)}", file=sys.stderr)
@@ -195,6 +205,7 @@ def execute(arguments: argparse.Namespace) -> int:
         screen.complain(error, run.directory)
     elif interrupted:
         print("harness: interrupted; what was known by then is recorded", file=sys.stderr)
+        print(f"next:   {shlex.join(['harness', *argv, '--resume'])}", file=sys.stderr)
     return code
 
 

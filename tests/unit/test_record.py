@@ -65,7 +65,7 @@ def test_two_runs_of_one_second_have_their_own_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
-    monkeypatch.setattr("harness.record.secrets.token_hex", lambda _: next(tokens))
+    monkeypatch.setattr("harness.journal.secrets.token_hex", lambda _: next(tokens))
     with open_record(tmp_path) as first, open_record(tmp_path) as second:
         assert {first.path.name[-4:], second.path.name[-4:]} == {"aaaa", "bbbb"}
 

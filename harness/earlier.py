@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What runs of the same command line that did not end know, so that it is not run again."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import recorded
+from harness.errors import ExitCode
+from harness.model import Outcome, Result, Splat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A result, and the name of the run that has it."""
+
+    result: Result
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """A result and what it depended on (context.py)."""
+
+    found: Found
+    context: str
+
+
+class Earlier:
+    """The results of some runs, the newest first. A result counts where all that it depends on is
+    as it was; one that was the host's fault never does."""
+
+    def __init__(self, runs: Sequence[Path] = ()) -> None:
+        self._past: dict[tuple[str, str, int], _Past] = {}
+        self._stray: dict[str, tuple[Splat, ...]] = {}
+        for directory in runs:
+            with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+                self._read(directory)
+
+    def _read(self, directory: Path) -> None:
+        told = recorded.load(directory)
+        for one in told.results:
+            context = told.contexts.get(one.kernel, {}).get(one.test, "")
+            if not context or one.outcome is Outcome.ERROR:
+                continue
+            if one.kernel not in self._stray:
+                self._stray[one.kernel] = recorded.results_of(directory, one.kernel)[1]
+            # The boots are that run's.
+            splats = tuple(replace(splat, boot=0) for splat in one.splats)
+            found = Found(result=replace(one, boot=0, splats=splats), run=directory.name)
+            key = one.kernel, one.test, one.round
+            self._past.setdefault(key, _Past(found=found, context=context))
+
+    def __bool__(self) -> bool:
+        return bool(self._past)
+
+    def result(self, label: str, test: str, number: int, context: str) -> Found | None:
+        """Of a test on a step, in a round; None where it has to be run."""
+        past = self._past.get((label, test, number))
+        return past.found if past is not None and past.context == context else None
+
+    def stray(self, label: str) -> tuple[Splat, ...]:
+        """The splats on a step that no test has."""
+        return tuple(replace(splat, boot=0) for splat in self._stray.get(label, ()))
+
+
+def runs(command: Sequence[str]) -> Iterator[Path]:
+    """The run directories of a command line since the last one that came to its end, the newest
+    first. `command` is without what run() leaves out of it."""
+    for directory in recorded.recent():
+        if plain(recorded.argv_of(directory)) != list(command):
+            continue
+        ended = recorded.exit_of(directory)
+        if ended not in (None, ExitCode.INTERRUPTED):
+            return
+        yield directory
+
+
+def plain(argv: Sequence[str]) -> list[str]:
+    """A command line of `harness run` without what does not matter for what is run."""
+    return [word for word in argv if word not in ("--resume", "--json")]
+
+
+def of(argv: Sequence[str]) -> Earlier:
+    """What is known of the command line: nothing where no run of it was interrupted."""
+    return Earlier(list(runs(plain(argv))))
