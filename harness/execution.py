@@ -2,15 +2,13 @@
 """The plan on one kernel: every test in a guest, in as many guests as it takes, some at once."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
-from harness import plan, verdict
+from harness import host, plan, verdict
 from harness.boots import Needs
 from harness.earlier import Found
 from harness.guest import Guest
@@ -164,12 +162,12 @@ class Execution:
     def _guests_at_once(self, groups: int) -> int:
         """As many as asked for, else as the processors carry; as there is work and memory for."""
         asked = self._cell.parallel
-        most = asked or max(1, _processors() // self._cell.guest.cpus)
+        most = asked or max(1, host.processors() // self._cell.guest.cpus)
         rounds = self._cell.rounds.count or groups * most
         wanted = min(most, groups * rounds)
         if asked and wanted < asked and groups == 1:
             self._watch.note("all tests share a guest: --isolation test would use more of --jobs")
-        room = int(_free_mib() * _FREE_SHARE / self._cell.guest.memory_mib)
+        room = int(host.free_mib() * _FREE_SHARE / self._cell.guest.memory_mib)
         if asked and room < wanted:
             self._watch.note(f"{max(1, room)} guests at once: there is no memory for {wanted}")
         return max(1, min(wanted, room))
@@ -286,7 +284,7 @@ class Execution:
             return _DAY_S  # somebody may sit at a breakpoint
         if self._cell.timeout_s is not None:
             return self._cell.timeout_s  # what a person says is meant as said
-        crowd = self._count * self._cell.guest.cpus / _processors()
+        crowd = self._count * self._cell.guest.cpus / host.processors()
         return test.timeout_s * slowness * max(1.0, crowd)
 
     def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:
@@ -355,15 +353,3 @@ class Seat:
 def _wedged(result: Result) -> bool:
     """The guest answers, but its kernel reported something that it does not recover from."""
     return result.outcome is Outcome.CRASH or any(splat.fatal for splat in result.splats)
-
-
-def _processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def _free_mib() -> float:
-    """Memory that programs may have without swapping (Documentation/filesystems/proc.rst)."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    found = next((line for line in lines if line.startswith("MemAvailable:")), "x 0")
-    return int(found.split()[1]) / 1024

@@ -139,7 +139,7 @@ def load(directory: Path) -> Recorded:
     unknown["time"] = _stamped(directory.name)
     cell = events.get("cell", [unknown])[0]  # killed before it had said what it runs
     plan = events.get("plan", [{"kernels": ["tip"], "tests": []}])[0]
-    known = cache.read_json(directory / "run.json") or {}
+    known = document_of(directory)
     results = _results(events)
     return Recorded(
         run=_run(directory, cell["cell"], plan, events=events, results=results, known=known),
@@ -173,6 +173,12 @@ def cell_of(directory: Path) -> Mapping[str, Any]:
     """What a run is of, as its journal begins; empty where that is not known."""
     first = next(journal.read(directory), {})
     return first.get("cell", {}) if first.get("event") == "cell" else {}
+
+
+def document_of(directory: Path) -> Mapping[str, Any]:
+    """The JSON document that a run ended with; empty where it was killed."""
+    found = cache.read_json(directory / "run.json")
+    return found if isinstance(found, dict) else {}
 
 
 def argv_of(directory: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import cache, proc
+from harness import cache, host, proc
 from harness.errors import HostError, UsageError
 
 # Whatever make would put into the image of the moment, the user or the machine. A timestamp
@@ -134,7 +134,7 @@ def jobs() -> int:
     processors. UsageError where that is no positive number."""
     text = os.environ.get("HARNESS_JOBS")
     if not text:
-        return len(os.sched_getaffinity(0))
+        return host.processors()
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
         raise UsageError(f"HARNESS_JOBS={text} is not a number of jobs", hint="1 or more")
     return int(text)

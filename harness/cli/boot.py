@@ -19,6 +19,7 @@ def add(commands: Any) -> None:
     """See harness.cli.build()."""
     build = parser.command(commands, "build", _build, "apply and build, without a guest")
     cell.add_source(build)
+    cell.add_suites(build)
     build.add_argument("--json", action="store_true", help="one JSON document")
     menu = parser.command(
         commands, "menuconfig", _menuconfig, "make menuconfig; what you change becomes a fragment"

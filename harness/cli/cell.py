@@ -85,7 +85,12 @@ def add_guest(made: argparse.ArgumentParser) -> None:
         metavar="OPTS",
         help="more options for QEMU, as --qemu='-icount shift=0'",
     )
-    suite = group.add_argument(
+    add_suites(group)
+
+
+def add_suites(made: Any) -> None:
+    """Which suites, whose needs are in the kernel."""
+    suite = made.add_argument(
         "--suite", action="append", default=[], metavar="NAME", help="area of guest-tests/"
     )
     parser.completes(suite, _suite_names)

@@ -1,46 +1,156 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`harness matrix`: the cells of ci/matrix.yaml."""
+"""`harness matrix`: the cells of ci/matrix.yaml, listed and run."""
 
 import argparse
 import json
+import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness import project
-from harness.cli import parser
-from harness.errors import ExitCode
-from harness.model import SCHEMA
+from harness.cli import cell, parser, screen
+from harness.errors import ExitCode, UsageError
+from harness.model import SCHEMA, MatrixCell
 
 
 def add(commands: Any) -> None:
     """See harness.cli.build()."""
-    made = parser.command(commands, "matrix", _matrix, "what ci/matrix.yaml consists of")
-    made.add_argument(
-        "--list", action="store_true", required=True, help="its cells, each with its command line"
+    made = parser.command(commands, "matrix", _matrix, "run the cells of ci/matrix.yaml")
+    add_options(made)
+    other = made.add_argument_group("in place of running it").add_mutually_exclusive_group()
+    other.add_argument("--list", action="store_true", help="its cells, each with its command line")
+    other.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="MATRIX",
+        help="go on with one that was interrupted (default: the last)",
     )
+    other.add_argument(
+        "--show", nargs="?", const="", metavar="MATRIX", help="what became of one (the last)"
+    )
+    made.add_argument(
+        "--estimate", action="store_true", help="with --list: kernels to build, and how long"
+    )
+
+
+def add_options(made: argparse.ArgumentParser) -> None:
+    """Which matrix, and how it is run."""
     made.add_argument("--file", type=Path, metavar="FILE", help="default: ci/matrix.yaml")
     made.add_argument(
         "--select", default="", metavar="KEY=VALUE,...", help="as series=aio-poll,kconfig=debug"
+    )
+    made.add_argument(
+        "--slots", type=int, metavar="N", help="processors to fill (default: all there are)"
+    )
+    made.add_argument(
+        "--deadline",
+        metavar="TIME",
+        help="as 6h or 30m: begin nothing that would not end by then",
     )
     made.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _matrix(arguments: argparse.Namespace) -> int:
-    from harness import matrixfile
+    if arguments.estimate and not arguments.list:
+        raise UsageError("--estimate goes with --list")
+    if arguments.list:
+        return _list(arguments)
+    if arguments.show is not None:
+        return _show(arguments)
+    if arguments.resume is not None:
+        return _resume(arguments)
+    return run(arguments)[0]
 
-    root = project.root()
-    matrix = matrixfile.load(arguments.file or root / "ci/matrix.yaml", root)
-    cells = matrixfile.select(matrix.cells, arguments.select)
+
+def run(arguments: argparse.Namespace) -> tuple[int, Path]:
+    """Run a new matrix and say what came out; its exit status and its directory."""
+    from harness.matrix import record
+
+    plan = _plan(arguments, _selected(arguments)[0])
+    source = {"file": str(_file(arguments)), "select": arguments.select}
+    with record.MatrixRecord.new(plan.tasks, source) as made:
+        return _go_on(arguments, made), made.path
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from harness.matrix import record
+    from harness.matrix.run import resumable
+
+    told = resumable(record.load(record.find(arguments.resume)))
+    with record.MatrixRecord(told.directory) as made:
+        return _go_on(arguments, made)
+
+
+def _go_on(arguments: argparse.Namespace, made: Any) -> int:
+    """Run what is left of a matrix."""
+    from harness.executors.local import Local
+    from harness.matrix import record, view
+    from harness.matrix.page import Page
+    from harness.matrix.run import MatrixRun
+
+    deadline_s = parser.seconds("--deadline", arguments.deadline) if arguments.deadline else None
+    told = record.load(made.path)
+    page = Page(made.path / "report.html", told.ended.values())
+    tasks = {task.name: task for task in told.tasks}
+    live, colour = sys.stderr.isatty(), screen.colour(sys.stderr)
+    print(f"harness: {made.path}", file=sys.stderr)
+    code = ExitCode.INTERRUPTED
+    try:
+        with (
+            Local(_slots(arguments)) as executor,
+            view.shown(tasks, live=live, colour=colour) as shown,
+        ):
+            code = MatrixRun(made, executor, (shown, page), told).run(deadline_s)
+    except KeyboardInterrupt:
+        name = made.path.name[-4:]
+        print(f"harness: interrupted; next: harness matrix --resume {name}", file=sys.stderr)
+    page.write("" if code != ExitCode.INTERRUPTED else "This matrix was interrupted.")
+    _tell(arguments, record.load(made.path), code)
+    return code
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from harness.matrix import record
+
+    told = record.load(record.find(arguments.show))
+    _tell(arguments, told, ExitCode.INTERRUPTED if told.exit is None else told.exit)
+    return ExitCode.OK
+
+
+def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
+    from harness.matrix import summary
+
     if arguments.json:
-        about = {
+        print(json.dumps(summary.document(told, code), indent=1))
+        return
+    for line in summary.lines(told, colour=screen.colour(sys.stdout)):
+        print(line)
+    report = told.directory / "report.html"
+    if report.exists():
+        print(f"report: {report}")
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    cells, matrix = _selected(arguments)
+    plan = _plan(arguments, cells) if arguments.estimate else None
+    if arguments.json:
+        about: dict[str, Any] = {
             "schema": SCHEMA,
             "cells": [{"name": one.name, **asdict(one), "command": one.command} for one in cells],
             "left_out": [{"name": one.cell.name, "reason": one.reason} for one in matrix.left_out],
         }
+        if plan is not None:
+            about |= {"estimate": asdict(_estimate(arguments, plan)), **asdict(plan)}
         print(json.dumps(about, indent=1))
         return ExitCode.OK
     width = max((len(one.name) for one in cells), default=0)
+    if plan is not None:
+        _print_plan(arguments, plan)
+        return ExitCode.OK
     for one in cells:
         print(f"{one.name:<{width}}  {one.command}")
     if not arguments.select:
@@ -48,3 +158,64 @@ def _matrix(arguments: argparse.Namespace) -> int:
             print(f"{gone.cell.name:<{width}}  left out: {gone.reason}")
     print(f"{len(cells)} cells" + (f" of {len(matrix.cells)}" if arguments.select else ""))
     return ExitCode.OK
+
+
+def _print_plan(arguments: argparse.Namespace, plan: Any) -> None:
+    from harness.matrix.view import duration
+
+    width = max((len(task.name) for task in plan.tasks), default=0)
+    for task in plan.tasks:
+        sure = "" if task.known else "  (never seen)"
+        print(f"{task.kind:<5}  {task.name:<{width}}  {task.expected_s:>7.1f} s{sure}")
+    for name, why in plan.troubles:
+        print(f"{name}: {why}")
+    made = _estimate(arguments, plan)
+    guessed = sum(not task.known for task in plan.tasks)
+    print(
+        f"{plan.kernels} kernels, {plan.cached} of them in the cache; "
+        f"about {duration(made.total_s)} ({made.total_s:.0f} s), "
+        f"critical path {made.critical_s:.0f} s"
+        + (f"; {guessed} of {len(plan.tasks)} guessed" if guessed else "")
+    )
+
+
+def _estimate(arguments: argparse.Namespace, plan: Any) -> Any:
+    from harness.executors.local import Local
+    from harness.matrix import schedule
+
+    return schedule.estimate(plan.tasks, Local(_slots(arguments)).capacity)
+
+
+def _plan(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> Any:
+    """The tasks of cells, with what they wait for."""
+    from harness.matrix import past, plan
+
+    screen.watch()
+    asked = [plan.Asked(cell=one, wanted=_wanted(arguments, one)) for one in cells]
+    with tempfile.TemporaryDirectory(prefix="harness-matrix-") as scratch:
+        return plan.make(asked, project.root(), Path(scratch) / "programs.log", past.newest())
+
+
+def _wanted(arguments: argparse.Namespace, one: MatrixCell) -> Any:
+    """What the command line of a cell stands for."""
+    made = arguments.parser.parse_args(list(one.argv))
+    parser.settle(made)
+    return cell.from_arguments(made)
+
+
+def _selected(arguments: argparse.Namespace) -> tuple[tuple[MatrixCell, ...], Any]:
+    from harness.matrix import file
+
+    matrix = file.load(_file(arguments), project.root())
+    return file.select(matrix.cells, arguments.select), matrix
+
+
+def _file(arguments: argparse.Namespace) -> Path:
+    return arguments.file or project.root() / "ci/matrix.yaml"
+
+
+def _slots(arguments: argparse.Namespace) -> int | None:
+    slots: int | None = arguments.slots
+    if slots is not None and slots < 1:
+        raise UsageError("--slots wants a number above 0")
+    return slots

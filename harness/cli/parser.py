@@ -3,10 +3,12 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 from harness.cli import screen
+from harness.errors import UsageError
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -35,6 +37,17 @@ def group(commands: Any, name: str, summary: str) -> Any:
 def completes(action: argparse.Action, names: Callable[..., list[str]]) -> None:
     """Let shells complete the option's value with what `names` gives (see cli/completion.py)."""
     vars(action)["completer"] = names
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(option: str, text: str) -> float:
+    """`90s`, `30m`, `6h` or `2d` in seconds. UsageError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if match is None or not float(match[1]):
+        raise UsageError(f"{option} {text} is no time", hint="as 90s, 30m, 6h or 2d")
+    return float(match[1]) * _UNITS_S[match[2]]
 
 
 def settle(arguments: argparse.Namespace) -> None:

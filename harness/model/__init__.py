@@ -11,7 +11,7 @@ from harness.model.guest import (
     Loss,
     Mount,
 )
-from harness.model.matrix import AXES, MatrixCell, Shape
+from harness.model.matrix import AXES, Ended, Kind, MatrixCell, Shape, Task
 from harness.model.metric import Better, Comparison, Metric
 from harness.model.run import (
     Cell,
@@ -46,12 +46,14 @@ __all__ = [
     "Comparison",
     "Contents",
     "Disk",
+    "Ended",
     "Fragment",
     "Frame",
     "GUEST_MOUNTS",
     "GuestSpec",
     "Kconfig",
     "Kernel",
+    "Kind",
     "Loss",
     "Mark",
     "MatrixCell",
@@ -74,6 +76,7 @@ __all__ = [
     "Step",
     "Subtest",
     "Tally",
+    "Task",
     "Test",
     "Verdict",
     "splat_of",

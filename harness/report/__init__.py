@@ -27,12 +27,15 @@ FORMATS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """`colour` and `width` (columns) are those of a terminal; `origin` is the name of the CI system
-    that reports; `patch` a mail with one patch, of which alone is to be reported."""
+    that reports; `patch` a mail with one patch, of which alone is to be reported. `notice` is said
+    above all else, and a page that changes is loaded again after `refresh_s` seconds (0: never)."""
 
     colour: bool = False
     width: int = 100
     origin: str = "harness"
     patch: bytes | None = None
+    notice: str = ""
+    refresh_s: int = 0
 
 
 class Reporter(Protocol):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import matrixfile
 from harness.cli import build, main
 from harness.errors import ExitCode, UsageError
+from harness.matrix import file as matrixfile
 from harness.model import MatrixCell
 
 REPO = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ from harness.suites import guest_tests
 from harness.yamlfile import Item
 
 _KEYS = ("trees", "series", "kconfigs", "guests", "suites", "priority", "include", "exclude")
+_SERIES_KEYS = ("suites", "priority")
 _KCONFIG_KEYS = ("fragments", "set", "priority")
 _GUEST_KEYS = ("cpus", "memory", "append", "priority")
 _RULE_KEYS = (*AXES, "suites", "priority")
@@ -77,7 +78,7 @@ class _File:
         self._keys = keys
         self._suites = tuple(guest_tests.names(root))
         self._trees = self._names("trees", (*tree.KNOWN, *tree.added()), places=True)
-        self._series = self._names("series", ("base", *series.names(root)))
+        self._series = self._of_series(("base", *series.names(root)))
         self._fragments = [path.stem for path in (root / "kconfigs").glob("*.config")]
         self._kconfigs = {
             name: self._kconfig(item) for name, item in keys["kconfigs"].mapping().items()
@@ -88,7 +89,7 @@ class _File:
 
     def product(self) -> Iterator[MatrixCell]:
         """Every combination."""
-        axes = (self._trees, self._series, self._kconfigs, self._guests)
+        axes = (self._trees, tuple(self._series), self._kconfigs, self._guests)
         for names in itertools.product(*axes):
             yield self._cell(dict(zip(AXES, names, strict=True)))
 
@@ -127,20 +128,21 @@ class _File:
     def _cell(self, names: Mapping[str, str]) -> MatrixCell:
         fragments, settings, first = self._kconfigs[names["kconfig"]]
         shape, second = self._guests[names["guest"]]
+        suites, third = self._series[names["series"]]
         return MatrixCell(
             **names,
             fragments=fragments,
             settings=settings,
             shape=shape,
-            suites=self._default_suites,
-            priority=self._default_priority + first + second,
+            suites=suites or self._default_suites,
+            priority=self._default_priority + first + second + third,
         )
 
     def _rule(self, rule: Mapping[str, Item]) -> dict[str, str]:
         """The axes that a rule names, each with one of its values."""
         values = {
             "tree": self._trees,
-            "series": self._series,
+            "series": tuple(self._series),
             "kconfig": tuple(self._kconfigs),
             "guest": tuple(self._guests),
         }
@@ -150,6 +152,19 @@ class _File:
             if found[key] not in values[key]:
                 hint = f"there are: {', '.join(values[key])}"
                 raise rule[key].wrong(f"no {key} {found[key]}", hint=hint)
+        return found
+
+    def _of_series(self, known: Sequence[str]) -> dict[str, tuple[tuple[str, ...], int]]:
+        """Their suites and priorities: none where they are a plain list."""
+        item = self._keys["series"]
+        if not isinstance(item.value, dict):
+            return dict.fromkeys(self._names("series", known), ((), 0))
+        found = {}
+        for name, about in item.mapping().items():
+            if name not in known:
+                raise about.wrong(f"{name} is not known", hint=f"there are: {', '.join(known)}")
+            keys = about.mapping(_SERIES_KEYS) if about.value is not None else {}
+            found[name] = self._suites_of(keys), self._priority_of(keys)
         return found
 
     def _kconfig(self, item: Item) -> tuple[tuple[str, ...], tuple[str, ...], int]:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the tasks of a matrix run: here (local.py), later on other machines too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.model import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Processors and memory (MiB) for tasks."""
+
+    cpus: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A task to run with `argv`, which may say more than the task's own, on `cpus` processors;
+    what it says on standard error goes to `log`."""
+
+    task: Task
+    argv: tuple[str, ...]
+    cpus: int
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A task that ran: its exit status, how long it took, and the JSON document that it wrote,
+    empty where it wrote none."""
+
+    task: str
+    exit: int
+    duration_s: float
+    document: Mapping[str, Any]
+
+
+class Executor(Protocol):
+    """Runs tasks, as many at once as its caller starts: that is the schedule's to know. As a
+    context manager none of them outlives the block."""
+
+    @property
+    def capacity(self) -> Capacity:
+        """What there is for tasks."""
+        ...
+
+    def start(self, order: Order) -> None:
+        """Begin with a task."""
+        ...
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """The tasks that have ended since; none where none did within the time."""
+        ...
+
+    def __enter__(self) -> "Executor": ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks as processes of this machine, each a `harness` of its own."""
+
+import contextlib
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from harness import host, proc
+from harness.errors import ExitCode
+from harness.executors import Capacity, Finished, Order
+
+_END_S = 60.0  # of a process whose output has ended
+_FREE_SHARE = 0.8  # of the memory that is free
+
+
+class Local:
+    """See executors.Executor. `cpus` are all that this process may use where it is None."""
+
+    def __init__(self, cpus: int | None = None) -> None:
+        self._capacity = Capacity(
+            cpus=cpus or host.processors(), memory_mib=int(host.free_mib() * _FREE_SHARE)
+        )
+        self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._running: dict[str, tuple[proc.Process, threading.Thread]] = {}
+
+    @property
+    def capacity(self) -> Capacity:
+        """See executors.Executor; the memory that was free at the beginning."""
+        return self._capacity
+
+    def start(self, order: Order) -> None:
+        """See executors.Executor. HostError where no process can be started."""
+        began = time.monotonic()
+        with order.log.open("wb") as log:
+            process = proc.spawn(
+                [sys.executable, "-m", "harness", *order.argv, "--json"],
+                env={"HARNESS_JOBS": str(order.cpus)},
+                stderr=log.fileno(),
+            )
+        name = order.task.name
+        thread = threading.Thread(target=self._follow, args=(name, process, began), daemon=True)
+        self._running[name] = process, thread
+        thread.start()
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """See executors.Executor."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._finished.get(timeout=timeout_s))
+            while True:
+                found.append(self._finished.get_nowait())
+        for one in found:
+            self._running.pop(one.task, None)
+        return found
+
+    def _follow(self, name: str, process: proc.Process, began: float) -> None:
+        """Read what a process writes to its end, and how it ended."""
+        with process:
+            said = process.stdout.read()
+            status = process.wait(_END_S)
+        self._finished.put(
+            Finished(
+                task=name,
+                exit=ExitCode.BUG if status is None else status,
+                duration_s=round(time.monotonic() - began, 3),
+                document=_document(said),
+            )
+        )
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """All that still runs is killed: a run that was killed can be gone on with."""
+        for process, _thread in self._running.values():
+            process.kill()
+        for _process, thread in self._running.values():
+            thread.join(_END_S)
+        self._running.clear()
+
+
+def _document(said: bytes) -> Mapping[str, Any]:
+    """The JSON document that a command wrote; empty for none."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What this machine has to offer."""
+
+import os
+from pathlib import Path
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def free_mib() -> float:
+    """Memory that programs may have without swapping (Documentation/filesystems/proc.rst)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    found = next((line for line in lines if line.startswith("MemAvailable:")), "x 0")
+    return int(found.split()[1]) / 1024

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How long tasks took in earlier matrices, and so how long others are going to take."""
+
+import contextlib
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from harness.errors import ExitCode
+from harness.matrix import record
+from harness.model import Ended, Kind, Task
+
+_MATRICES = 20
+_SAMPLES = 5  # of one command line: kernels, tests and machines change
+_UNKNOWN_S = {Kind.BUILD: 120.0, Kind.TEST: 60.0}
+_SAYS_NOTHING = (ExitCode.HOST, ExitCode.BUG, ExitCode.INTERRUPTED)
+
+
+class Past:
+    """Durations by command line, and by what is alike."""
+
+    def __init__(self, matrices: Iterable[Path]) -> None:
+        self._exact: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._alike: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        for directory in matrices:
+            with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+                self._read(directory)
+
+    def _read(self, directory: Path) -> None:
+        told = record.load(directory)
+        for task in told.tasks:
+            ended = told.ended.get(task.name)
+            if ended is None or ended.exit in _SAYS_NOTHING or not _whole(task, ended):
+                continue
+            if len(self._exact[task.argv]) < _SAMPLES:
+                self._exact[task.argv].append(ended.duration_s)
+            for key in _alike(task):
+                self._alike[key].append(ended.duration_s)
+
+    def expect(self, task: Task) -> Task:
+        """The task with how long it is going to take: the median of its own past, or of that of
+        the tasks that are most like it."""
+        if own := self._exact.get(task.argv):
+            return replace(task, expected_s=round(statistics.median(own), 1), known=True)
+        like = (self._alike.get(key) for key in _alike(task))
+        found = next((times for times in like if times), [_UNKNOWN_S[task.kind]])
+        return replace(task, expected_s=round(statistics.median(found), 1), known=False)
+
+
+def newest() -> Past:
+    """That of this user's last matrices, the newest first."""
+    return Past(record.recent()[:_MATRICES])
+
+
+def _whole(task: Task, ended: Ended) -> bool:
+    """It did what it is there for, and nothing else: a build from the cache says nothing of
+    building, and a cell that built its kernels nothing of testing."""
+    return (ended.built > 0) == (task.kind is Kind.BUILD) and not ended.resumed
+
+
+def _alike(task: Task) -> list[tuple[str, ...]]:
+    """What tasks have in common, the closest first."""
+    if task.kind is Kind.BUILD:
+        return [(task.kind, task.group), (task.kind,)]
+    _, *others = task.name.split("/")  # the tree makes the least difference
+    return [(task.kind, *others[:count]) for count in range(len(others), -1, -1)]

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What of a matrix begins when: pure, on a clock that the caller has.
+
+List scheduling: whenever there is room, the task begins that is first by priority, then builds
+before tests (as those wait for them), then by the longest chain of work that hangs on it. One
+kernel is built at a time where there are few processors, those of one object directory one after
+the other, as the next one is then a matter of the files that differ.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.executors import Capacity
+from harness.model import Kind, Task
+
+_CPUS_A_BUILD = 8  # processors that make another build at a time worth it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A task that is to begin now, and the processors that it may use."""
+
+    task: Task
+    cpus: int
+
+
+Rank = tuple[int, float, int]
+"""Where a task stands in its line: priority, work that hangs on it, place in the plan."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """Tasks that are ready and want the same room, the first one on top."""
+
+    ranks: list[tuple[Rank, str]] = field(default_factory=list)
+
+
+class Schedule:
+    """The tasks of a plan that are not `done`. A task that is larger than the machine has it for
+    itself. `waiting` says how many of a kind have not begun, `waiting_work_s` the processors'
+    seconds that they take; `left_out` those for which there is no time."""
+
+    def __init__(self, tasks: Sequence[Task], capacity: Capacity, done: Iterable[str] = ()) -> None:
+        over = set(done)
+        self._tasks = {task.name: task for task in tasks if task.name not in over}
+        self._place = {task.name: number for number, task in enumerate(tasks)}
+        self._capacity = capacity
+        self._free_cpus, self._free_mib = capacity.cpus, capacity.memory_mib
+        self._after: dict[str, list[str]] = defaultdict(list)
+        self._missing: dict[str, int] = {}
+        for task in self._tasks.values():
+            needs = [name for name in task.needs if name in self._tasks]
+            self._missing[task.name] = len(needs)
+            for name in needs:
+                self._after[name].append(task.name)
+        self._tails = tails(list(self._tasks.values()))
+        self._tests: dict[tuple[int, int], _Line] = defaultdict(_Line)
+        self._builds: list[str] = []
+        self._group = ""
+        self._grants: dict[str, Grant] = {}
+        self.waiting = Counter(task.kind for task in self._tasks.values())
+        self._idle = set(self._tasks)
+        self.left_out: list[Task] = []
+        self.waiting_work_s = sum(
+            task.expected_s * self._cpus(task) for task in self._tasks.values()
+        )
+        for name, missing in self._missing.items():
+            if not missing:
+                self._ready(name)
+
+    @property
+    def running(self) -> Mapping[str, Grant]:
+        """The tasks that have begun and not ended."""
+        return self._grants
+
+    def begin(self, left_s: float | None = None) -> Grant | None:
+        """The next task, which has begun with this; None when there is no room for any. One that
+        would not end within `left_s` seconds is left out, and what needs it."""
+        while (task := self._first()) is not None:
+            if left_s is not None and self._needs_s(task) > left_s:
+                self._leave_out(task.name)
+                continue
+            return self._grant(task)
+        return None
+
+    def ended(self, name: str) -> None:
+        """A task has come to its end, well or not: what needs it may begin."""
+        grant = self._grants.pop(name)
+        self._free_cpus += grant.cpus
+        self._free_mib += self._memory(grant.task)
+        for after in self._after[name]:
+            self._missing[after] -= 1
+            if not self._missing[after] and after in self._idle:
+                self._ready(after)
+
+    def _ready(self, name: str) -> None:
+        task = self._tasks[name]
+        if task.kind is Kind.BUILD:
+            self._builds.append(name)
+            return
+        line = self._tests[self._cpus(task), self._memory(task)]
+        heapq.heappush(line.ranks, (self._rank(task), name))
+
+    def _rank(self, task: Task) -> Rank:
+        return -task.priority, -self._tails[task.name], self._place[task.name]
+
+    def _first(self) -> Task | None:
+        """The one that is to begin. Tests of one priority may pass each other where there is no
+        room for the first; what is of a lower one waits, or the first would wait for ever."""
+        build = self._first_build()
+        tops = [(line.ranks[0], room) for room, line in self._tests.items() if line.ranks]
+        most = max((-rank[0] for (rank, _), _ in tops), default=None)
+        if build is not None and (most is None or build.priority >= most):
+            return build if self._memory(build) <= self._free_mib and self._free_cpus else None
+        fitting = [
+            top
+            for top, (cpus, memory) in tops
+            if -top[0][0] == most and cpus <= self._free_cpus and memory <= self._free_mib
+        ]
+        return self._tasks[min(fitting)[1]] if fitting else None
+
+    def _first_build(self) -> Task | None:
+        """The next kernel, of all that may be built beside those that are."""
+        building = [one for one in self._grants.values() if one.task.kind is Kind.BUILD]
+        if len(building) >= max(1, self._capacity.cpus // _CPUS_A_BUILD):
+            return None
+        busy = {one.task.group for one in building}
+        found = (self._tasks[name] for name in self._builds)
+        return min(
+            (one for one in found if one.group not in busy),
+            key=lambda one: (-one.priority, one.group != self._group, self._place[one.name]),
+            default=None,
+        )
+
+    def _grant(self, task: Task) -> Grant:
+        if task.kind is Kind.BUILD:
+            self._builds.remove(task.name)
+            self._group = task.group
+        else:
+            heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
+        self._no_more_waits(task)
+        cpus = self._share(task)
+        self._free_cpus -= cpus
+        self._free_mib -= self._memory(task)
+        self._grants[task.name] = Grant(task=task, cpus=cpus)
+        return self._grants[task.name]
+
+    def _no_more_waits(self, task: Task) -> None:
+        self._idle.discard(task.name)
+        self.waiting[task.kind] -= 1
+        self.waiting_work_s -= task.expected_s * self._cpus(task)
+
+    def _share(self, task: Task) -> int:
+        """A compiler takes what there is, and half where tests could use the rest."""
+        if task.kind is Kind.TEST:
+            return self._cpus(task)
+        tests = any(line.ranks for line in self._tests.values())
+        wanted = max(1, self._capacity.cpus // 2) if tests else self._capacity.cpus
+        return min(wanted, self._free_cpus)
+
+    def _cpus(self, task: Task) -> int:
+        return min(task.cpus, self._capacity.cpus)
+
+    def _memory(self, task: Task) -> int:
+        return min(task.memory_mib, self._capacity.memory_mib)
+
+    def _needs_s(self, task: Task) -> float:
+        """Until something has come of it: of a kernel, its shortest tests."""
+        then = [self._tasks[name].expected_s for name in self._after[task.name]]
+        return task.expected_s + min(then, default=0.0)
+
+    def _leave_out(self, name: str) -> None:
+        task = self._tasks[name]
+        if name not in self._idle:
+            return
+        self._no_more_waits(task)
+        self.left_out.append(task)
+        if task.kind is Kind.BUILD:
+            if name in self._builds:
+                self._builds.remove(name)
+        elif not self._missing[name]:
+            heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
+        for after in self._after[name]:
+            self._leave_out(after)
+
+
+def tails(tasks: Sequence[Task]) -> dict[str, float]:
+    """Seconds from the begin of each task to the end of the last one that waits for it."""
+    after: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        for name in task.needs:
+            after[name].append(task)
+    found: dict[str, float] = {}
+    # A plan is two deep: builds, then cells, which nothing needs.
+    for task in sorted(tasks, key=lambda one: bool(after[one.name])):
+        then = [found[one.name] for one in after[task.name]]
+        found[task.name] = task.expected_s + max(then, default=0.0)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Seconds that a plan takes: as it is going to run, and at least, whatever the order: the
+    longest chain of tasks, or all their processors' time, whichever is more."""
+
+    total_s: float
+    critical_s: float
+
+
+def estimate(tasks: Sequence[Task], capacity: Capacity) -> Estimate:
+    """Run the plan on a clock of its own."""
+    schedule = Schedule(tasks, capacity)
+    now, work = 0.0, 0.0
+    ends: list[tuple[float, str]] = []
+    while True:
+        while (grant := schedule.begin()) is not None:
+            heapq.heappush(ends, (now + grant.task.expected_s, grant.task.name))
+            work += grant.task.expected_s * grant.cpus
+        if not ends:
+            break
+        now, name = heapq.heappop(ends)
+        schedule.ended(name)
+    longest = max(tails(tasks).values(), default=0.0)
+    return Estimate(total_s=now, critical_s=max(longest, work / capacity.cpus))

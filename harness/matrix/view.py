@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a person sees of a matrix: a live table on a terminal, a line for each end elsewhere."""
+
+import contextlib
+import datetime
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.errors import ExitCode
+from harness.matrix.run import State, Watch
+from harness.model import Ended, Kind, Outcome, Task
+
+_DRAW_S = 0.25
+_WORDS = {
+    ExitCode.OK: "good",
+    ExitCode.FAILED: "failed",
+    ExitCode.NOTHING_RAN: "nothing ran",
+    ExitCode.APPLY: "does not apply",
+    ExitCode.KCONFIG: "no such configuration",
+    ExitCode.BUILD: "does not build",
+    ExitCode.BOOT: "does not boot",
+    ExitCode.GUEST_LOST: "guest lost",
+    ExitCode.HOST: "host's fault",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+_BAD_FIRST = (Outcome.PASS, Outcome.XFAIL, Outcome.SKIP)  # at the end of a line
+
+
+def word(code: int) -> str:
+    """What an exit status of a cell means."""
+    return _WORDS.get(ExitCode(code), "bug in harness") if code in set(ExitCode) else f"exit {code}"
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `12 min`, `2 h 05 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def summary(task: Task, ended: Ended) -> str:
+    """What came of a task, in a few words."""
+    if task.kind is Kind.BUILD:
+        return "built" if ended.built else "from the cache" if not ended.exit else word(ended.exit)
+    parts = [f"{ended.new} new"] if ended.new else []
+    order = [*(o for o in Outcome if o not in _BAD_FIRST), *_BAD_FIRST]
+    parts += [f"{ended.counts[name]} {name}" for name in order if ended.counts.get(name)]
+    if ended.exit not in (ExitCode.OK, ExitCode.FAILED):
+        parts.insert(0, word(ended.exit))
+    return ", ".join(parts) or word(ended.exit)
+
+
+class Plain:
+    """A line when a task begins and when it ends. `width` are the columns of the names."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def begun(self, task: Task, cpus: int) -> None:
+        """See run.Watch."""
+        what = "build" if task.kind is Kind.BUILD else "test"
+        self._line(f"{what:<6} {task.name}")
+
+    def ended(self, task: Task, ended: Ended, state: State) -> None:
+        """See run.Watch."""
+        self._line(
+            f"{'done' if not ended.exit else 'BAD':<6} {task.name:<{self._width}}  "
+            f"{summary(task, ended):<32} {ended.duration_s:>7.1f} s  "
+            f"[{state.cells_ended}/{state.cells} cells, about {duration(state.left_s)} left]"
+        )
+        if ended.error:
+            self._line(f"       {ended.error}")
+
+    def look(self, state: State) -> None:
+        """See run.Watch."""
+
+    def _line(self, text: str) -> None:
+        now = datetime.datetime.now().astimezone().strftime("%H:%M:%S")
+        print(f"{now} {text}", file=sys.stderr, flush=True)
+
+
+class Live:
+    """A table of what runs, under the lines of what has ended."""
+
+    def __init__(self, display: Any, width: int) -> None:
+        self._display = display
+        self._width = width
+        self._drawn = 0.0
+
+    def begun(self, task: Task, cpus: int) -> None:
+        """See run.Watch."""
+
+    def ended(self, task: Task, ended: Ended, state: State) -> None:
+        """See run.Watch."""
+        from rich.text import Text
+
+        if task.kind is Kind.BUILD and not ended.exit:
+            return
+        line = Text(f"{task.name:<{self._width}}  ")
+        line.append(f"{summary(task, ended):<32}", "red" if ended.exit else "green")
+        line.append(f" {ended.duration_s:>7.1f} s")
+        self._display.console.print(line)
+        if ended.error:
+            self._display.console.print(Text(f"  {ended.error}", "red"))
+
+    def look(self, state: State) -> None:
+        """See run.Watch."""
+        if time.monotonic() - self._drawn >= _DRAW_S:
+            self._drawn = time.monotonic()
+            self._display.update(_drawing(state), refresh=True)
+
+
+def _drawing(state: State) -> Any:
+    """What runs, a line for each; below, how far it is."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    rows = Table.grid(padding=(0, 2))
+    for grant, since_s in state.running:
+        task = grant.task
+        left = task.expected_s - since_s
+        soon = f"about {duration(left)} left" if task.known and left > 0 else ""
+        what = "build" if task.kind is Kind.BUILD else "test"
+        rows.add_row(what, task.name, f"{since_s:.0f} s", f"{grant.cpus} cpu", soon)
+    foot = Table.grid(padding=(0, 2))
+    foot.add_row(
+        ProgressBar(total=max(1, state.cells), completed=state.cells_ended, width=24),
+        f"{state.cells_ended}/{state.cells} cells, {state.cells_waiting} waiting, "
+        f"{state.builds_waiting} kernels to build, {duration(state.elapsed_s)}, "
+        f"about {duration(state.left_s)} left",
+    )
+    return Group(rows, foot)
+
+
+@contextlib.contextmanager
+def shown(tasks: Mapping[str, Task], *, live: bool, colour: bool) -> Iterator[Watch]:
+    """Who shows the tasks of a matrix on standard error, for the length of a block."""
+    width = max((len(name) for name in tasks), default=0)
+    if not live:
+        yield Plain(width)
+        return
+    from rich.console import Console
+    from rich.live import Live as Display
+
+    console = Console(stderr=True, no_color=not colour, highlight=False)
+    with Display(console=console, auto_refresh=False, transient=True) as display:
+        yield Live(display, width)
