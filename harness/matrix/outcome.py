@@ -24,6 +24,7 @@ def of(task: Task, finished: Finished, *, resumed: bool = False) -> Ended:
             duration_s=finished.duration_s,
             built=built,
             cached=int(finished.exit == 0) - built,
+            resumed=resumed,
         )
     return Ended(
         task=task.name,

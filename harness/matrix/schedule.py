@@ -47,6 +47,7 @@ class Schedule:
         self._tasks = {task.name: task for task in tasks if task.name not in over}
         self._place = {task.name: number for number, task in enumerate(tasks)}
         self._capacity = capacity
+        self._builds_at_once = max(1, capacity.cpus // _CPUS_A_BUILD)
         self._free_cpus, self._free_mib = capacity.cpus, capacity.memory_mib
         self._after: dict[str, list[str]] = defaultdict(list)
         self._missing: dict[str, int] = {}
@@ -124,7 +125,7 @@ class Schedule:
     def _first_build(self) -> Task | None:
         """The next kernel, of all that may be built beside those that are."""
         building = [one for one in self._grants.values() if one.task.kind is Kind.BUILD]
-        if len(building) >= max(1, self._capacity.cpus // _CPUS_A_BUILD):
+        if len(building) >= self._builds_at_once:
             return None
         busy = {one.task.group for one in building}
         found = (self._tasks[name] for name in self._builds)
@@ -157,8 +158,8 @@ class Schedule:
         if task.kind is Kind.TEST:
             return self._cpus(task)
         tests = any(line.ranks for line in self._tests.values())
-        wanted = max(1, self._capacity.cpus // 2) if tests else self._capacity.cpus
-        return min(wanted, self._free_cpus)
+        wanted = self._capacity.cpus // (2 if tests else 1) // self._builds_at_once
+        return min(max(1, wanted), self._free_cpus)
 
     def _cpus(self, task: Task) -> int:
         return min(task.cpus, self._capacity.cpus)

@@ -39,10 +39,10 @@ def test_the_cells_are_the_product(tmp_path: Path) -> None:
     debug = next(cell for cell in matrix.cells if cell.name == "6.1/aio-poll/debug/two")
     assert debug.command == (
         "harness run --tree 6.1 --series aio-poll --base --kconfig debug --set HZ=1000"
-        " --cpus 2 --memory 1024 --append threadirqs"
+        " --cpus 2 --memory 1024 --jobs 1 --append threadirqs"
     )
     base = next(cell for cell in matrix.cells if cell.name == "6.12/base/base/one")
-    assert base.argv == ("run", "--tree", "6.12", "--cpus", "1", "--memory", "512")
+    assert base.argv == ("run", "--tree", "6.12", "--cpus", "1", "--memory", "512", "--jobs", "1")
 
 
 def test_priorities_come_first_and_order_stays(tmp_path: Path) -> None:
@@ -70,9 +70,25 @@ include:
     assert {cell.suites for cell in matrix.cells} == {("aio-core",)}
 
 
+def test_a_series_may_have_suites_of_its_own(tmp_path: Path) -> None:
+    mapped = "series:\n  base: {suites: [fsx], priority: 3}\n  aio-poll:\n"
+    cells = load(tmp_path, GOOD.replace("series: [base, aio-poll]\n", mapped)).cells
+    told = {cell.series: (cell.suites, cell.priority) for cell in cells if cell.kconfig == "base"}
+    assert told == {"base": (("fsx",), 3), "aio-poll": ((), 0)}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (
+            ("[base, aio-poll]", "{base: , aio-pol: }"),
+            r"yaml:2: series\.aio-pol: aio-pol is not known",
+        ),
+        (
+            ("[base, aio-poll]", "{base: {suite: [fsx]}}"),
+            r"yaml:2: unknown key series\.base\.suite",
+        ),
+        (("[base, aio-poll]", "{base: {suites: [fs]}}"), r"series\.base\.suites: no suite fs"),
         (("trees:", "treees:"), r"matrix\.yaml:1: unknown key treees"),
         (('"6.1"]', "6.1]"), r"yaml:1: trees\[1\]: 6.1 is read as a number"),
         (('"6.1"]', '"6.2"]'), r"yaml:1: trees\[1\]: 6.2 is not known"),

@@ -32,19 +32,18 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
     return page(runs, budget=BUDGET, options=options)
 
 
-def page(runs: Sequence[Recorded], *, budget: int, options: Options = Options()) -> str:
+def page(runs: Sequence[Recorded], *, budget: int, options: Options | None = None) -> str:
     """The page, with about `budget` bytes of what can be left out; it says what was."""
     script = "".join((_HERE / name).read_text() for name in ("sheet.js", "report.js"))
     made = payload.of(runs, budget)
     told = [facts.of(one) for one in runs]
-    options = options or Options()
     return _template().render(
         csp=_policy(script),
         style=(_HERE / "report.css").read_text(),
         script=script,
         title=_title([one["title"] for one in told]),
-        notice=options.notice,
-        refresh=options.refresh_s,
+        notice=options.notice if options else "",
+        refresh=options.refresh_s if options else 0,
         runs=told,
         made=made,
         budget=f"{budget / (1 << 20):.0f} MiB",

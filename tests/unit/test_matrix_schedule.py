@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from harness.executors import Capacity
+from harness.matrix.schedule import Schedule, estimate, tails
+from harness.model import Kind, Task
+
+TWO = Capacity(cpus=2, memory_mib=8192)
+
+
+def build(name: str, *, group: str = "", priority: int = 0, seconds: float = 30.0) -> Task:
+    return Task(
+        name=name,
+        kind=Kind.BUILD,
+        argv=("build", name),
+        group=group or name,
+        priority=priority,
+        expected_s=seconds,
+    )
+
+
+def cell(
+    name: str, *needs: str, cpus: int = 1, mib: int = 512, priority: int = 0, seconds: float = 10.0
+) -> Task:
+    return Task(
+        name=name,
+        kind=Kind.TEST,
+        argv=("run", name),
+        cpus=cpus,
+        memory_mib=mib,
+        needs=needs,
+        priority=priority,
+        expected_s=seconds,
+    )
+
+
+def begun(schedule: Schedule) -> list[tuple[str, int]]:
+    """The tasks that begin now, with their processors."""
+    found = []
+    while (grant := schedule.begin()) is not None:
+        found.append((grant.task.name, grant.cpus))
+    return found
+
+
+def test_tests_begin_when_their_kernel_is_ready_while_another_is_built() -> None:
+    schedule = Schedule([build("k1"), build("k2"), cell("a", "k1"), cell("b", "k2")], TWO)
+    assert begun(schedule) == [("k1", 2)]  # nothing to test: all of the machine
+    schedule.ended("k1")
+    assert begun(schedule) == [("k2", 1), ("a", 1)]
+    schedule.ended("k2")
+    assert begun(schedule) == [("b", 1)]
+    schedule.ended("a")
+    schedule.ended("b")
+    assert begun(schedule) == [] and not schedule.running
+    assert schedule.waiting[Kind.TEST] == schedule.waiting[Kind.BUILD] == 0
+    assert schedule.waiting_work_s == 0
+
+
+def test_a_test_waits_for_all_its_kernels() -> None:
+    schedule = Schedule([build("k1"), build("k2"), cell("a", "k1", "k2")], TWO)
+    assert begun(schedule) == [("k1", 2)]
+    schedule.ended("k1")
+    assert begun(schedule) == [("k2", 2)]
+    schedule.ended("k2")
+    assert begun(schedule) == [("a", 1)]
+
+
+def test_builds_of_one_object_directory_follow_each_other() -> None:
+    tasks = [build("a1", group="a"), build("b1", group="b"), build("a2", group="a")]
+    schedule = Schedule([*tasks, build("b2", group="b")], TWO)
+    order = []
+    while now := begun(schedule):
+        order += [name for name, _ in now]
+        schedule.ended(now[0][0])
+    assert order == ["a1", "a2", "b1", "b2"]
+
+
+def test_a_large_machine_builds_more_than_one_but_not_in_one_directory() -> None:
+    large = Capacity(cpus=16, memory_mib=65536)
+    tasks = [build("a1", group="a"), build("a2", group="a"), build("b1", group="b")]
+    schedule = Schedule([*tasks, cell("now"), cell("then")], large)
+    assert begun(schedule) == [("a1", 4), ("b1", 4), ("now", 1), ("then", 1)]
+
+
+def test_the_longest_comes_first() -> None:
+    tasks = [cell("short", seconds=1), cell("long", seconds=9), cell("middle", seconds=5)]
+    schedule = Schedule(tasks, TWO)
+    assert [name for name, _ in begun(schedule)] == ["long", "middle"]
+
+
+def test_priority_comes_before_length() -> None:
+    schedule = Schedule([cell("long", seconds=9), cell("urgent", priority=1, seconds=1)], TWO)
+    assert [name for name, _ in begun(schedule)] == ["urgent", "long"]
+
+
+def test_what_is_urgent_and_large_is_not_passed_for_ever() -> None:
+    small = [cell(f"small{number}") for number in range(9)]
+    schedule = Schedule([*small, build("k"), cell("large", "k", cpus=2, priority=1)], TWO)
+    assert [name for name, _ in begun(schedule)] == ["k", "small0"]
+    schedule.ended("k")
+    assert begun(schedule) == []  # a processor is free, and kept for it
+    schedule.ended("small0")
+    assert begun(schedule) == [("large", 2)]
+    schedule.ended("large")
+    assert len(begun(schedule)) == 2
+
+
+def test_of_one_priority_the_small_pass_the_large() -> None:
+    tasks = [cell("a", seconds=9), cell("large", cpus=2, seconds=5), cell("b", seconds=1)]
+    schedule = Schedule(tasks, TWO)
+    assert [name for name, _ in begun(schedule)] == ["a", "b"]
+
+
+def test_memory_is_not_given_twice() -> None:
+    schedule = Schedule([cell("a", mib=6000), cell("b", mib=6000)], TWO)
+    assert [name for name, _ in begun(schedule)] == ["a"]
+
+
+def test_what_is_larger_than_the_machine_has_it_alone() -> None:
+    schedule = Schedule([cell("huge", cpus=64, mib=1 << 20, seconds=99), cell("a")], TWO)
+    assert begun(schedule) == [("huge", 2)]
+    schedule.ended("huge")
+    assert begun(schedule) == [("a", 1)]
+
+
+def test_what_is_done_is_not_run_and_not_waited_for() -> None:
+    schedule = Schedule([build("k"), cell("a", "k"), cell("b", "k")], TWO, ["k", "a"])
+    assert begun(schedule) == [("b", 1)]
+
+
+def test_nothing_begins_that_would_not_end_in_time() -> None:
+    tasks = [build("k"), cell("a", "k", seconds=20), cell("b", seconds=20), cell("c", seconds=9)]
+    schedule = Schedule(tasks, TWO)
+    grant = schedule.begin(10)
+    assert grant is not None and grant.task.name == "c"
+    assert schedule.begin(10) is None
+    assert {task.name for task in schedule.left_out} == {"k", "a", "b"}
+    schedule.ended("c")
+    assert schedule.begin(10) is None and not schedule.running
+    assert schedule.waiting_work_s == 0
+
+
+def test_a_kernel_is_built_only_where_a_test_of_it_has_time() -> None:
+    tasks = [build("k", seconds=30), cell("a", "k", seconds=60), cell("b", "k", seconds=20)]
+    assert Schedule(tasks, TWO).begin(49) is None
+    assert Schedule(tasks, TWO).begin(51) is not None
+
+
+def test_a_chain_is_as_long_as_the_build_and_its_longest_test() -> None:
+    tasks = [build("k", seconds=30), cell("a", "k", seconds=60), cell("b", "k", seconds=20)]
+    assert tails(tasks) == {"k": 90, "a": 60, "b": 20}
+
+
+def test_an_estimate_of_one_chain_is_the_chain() -> None:
+    made = estimate([build("k", seconds=30), cell("a", "k", seconds=60)], TWO)
+    assert made.total_s == made.critical_s == 90
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_plan_ends_within_graham_s_bound(seed: int) -> None:
+    tasks = _random_plan(random.Random(seed))
+    capacity = Capacity(cpus=4, memory_mib=1 << 20)
+    made = estimate(tasks, capacity)
+    alone = [one for one in tasks if one.kind is Kind.TEST and one.cpus == 1]
+    assert made.critical_s <= made.total_s + 1e-6
+    # List scheduling of tasks with one processor each is at most 2 - 1/m from the best (Graham
+    # 1966); builds come one at a time, and large tests wait for each other.
+    builds_s = sum(one.expected_s for one in tasks if one.kind is Kind.BUILD)
+    large_s = sum(one.expected_s for one in tasks if one not in alone and one.kind is Kind.TEST)
+    assert made.total_s <= 2 * made.critical_s + builds_s + 2 * large_s
+
+
+def _random_plan(dice: random.Random) -> Sequence[Task]:
+    builds = [build(f"k{n}", group=f"g{n % 3}", seconds=dice.uniform(1, 50)) for n in range(8)]
+    cells = [
+        cell(
+            f"c{n}",
+            f"k{dice.randrange(8)}",
+            cpus=dice.choice((1, 1, 1, 2, 4)),
+            priority=dice.choice((0, 0, 5)),
+            seconds=dice.uniform(1, 90),
+        )
+        for n in range(60)
+    ]
+    return [*builds, *cells]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_everything_of_a_plan_runs_once_within_the_machine(seed: int) -> None:
+    dice = random.Random(seed)
+    tasks = _random_plan(dice)
+    capacity = Capacity(cpus=3, memory_mib=4096)
+    schedule = Schedule(tasks, capacity)
+    seen: list[str] = []
+    ended: set[str] = set()
+    while True:
+        seen += [name for name, _ in begun(schedule)]
+        running = schedule.running
+        assert sum(grant.cpus for grant in running.values()) <= 3
+        assert all(need in ended for grant in running.values() for need in grant.task.needs)
+        if not running:
+            break
+        name = dice.choice(list(running))
+        schedule.ended(name)
+        ended.add(name)
+    assert sorted(seen) == sorted(task.name for task in tasks)
