@@ -58,7 +58,7 @@ class Schedule:
                 self._after[name].append(task.name)
         self._tails = tails(list(self._tasks.values()))
         self._tests: dict[tuple[int, int], _Line] = defaultdict(_Line)
-        self._builds: list[str] = []
+        self._builds: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self._group = ""
         self._grants: dict[str, Grant] = {}
         self.waiting = Counter(task.kind for task in self._tasks.values())
@@ -99,7 +99,8 @@ class Schedule:
     def _ready(self, name: str) -> None:
         task = self._tasks[name]
         if task.kind is Kind.BUILD:
-            self._builds.append(name)
+            place = -task.priority, self._place[name], name
+            heapq.heappush(self._builds[task.group], place)
             return
         line = self._tests[self._cpus(task), self._memory(task)]
         heapq.heappush(line.ranks, (self._rank(task), name))
@@ -128,16 +129,17 @@ class Schedule:
         if len(building) >= self._builds_at_once:
             return None
         busy = {one.task.group for one in building}
-        found = (self._tasks[name] for name in self._builds)
-        return min(
-            (one for one in found if one.group not in busy),
-            key=lambda one: (-one.priority, one.group != self._group, self._place[one.name]),
-            default=None,
-        )
+        tops = [
+            (priority, group != self._group, place, name)
+            for group, line in self._builds.items()
+            if line and group not in busy
+            for priority, place, name in line[:1]
+        ]
+        return self._tasks[min(tops)[-1]] if tops else None
 
     def _grant(self, task: Task) -> Grant:
         if task.kind is Kind.BUILD:
-            self._builds.remove(task.name)
+            heapq.heappop(self._builds[task.group])
             self._group = task.group
         else:
             heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
@@ -179,8 +181,7 @@ class Schedule:
         self._no_more_waits(task)
         self.left_out.append(task)
         if task.kind is Kind.BUILD:
-            if name in self._builds:
-                self._builds.remove(name)
+            heapq.heappop(self._builds[task.group])
         elif not self._missing[name]:
             heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
         for after in self._after[name]:
