@@ -65,10 +65,28 @@ class StageError(HarnessError):
 
 
 class ApplyError(StageError):
-    """A patch does not apply, or is in the tree already."""
+    """A patch does not apply, or is in the tree already.
+
+    `patch` is its name and `where` the file and the hunk, or what else is in its way; `where` is
+    empty for a patch that is in the tree already.
+    """
 
     exit_code = ExitCode.APPLY
     stage = "apply"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        patch: str = "",
+        where: str = "",
+        hint: str = "",
+        log: Path | None = None,
+        lines: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, log=log, lines=lines)
+        self.patch = patch
+        self.where = where
 
 
 class KconfigError(StageError):

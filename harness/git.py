@@ -17,10 +17,19 @@ _IDENTITY = {
 
 
 class Git:
-    """git on a mirror: explicit directories, no hooks, no configuration of the user's."""
+    """git on a mirror: explicit directories, no hooks, no configuration of the user's.
+
+    What it writes goes into `objects` where that is given, in place of the mirror.
+    """
 
     def __init__(
-        self, mirror: Path, *, index: Path | None = None, work: Path | None = None, lock: int = -1
+        self,
+        mirror: Path,
+        *,
+        index: Path | None = None,
+        work: Path | None = None,
+        objects: Path | None = None,
+        lock: int = -1,
     ) -> None:
         self._argv = ["git", f"--git-dir={mirror}", "-c", "gc.auto=0", "-c", "core.hooksPath="]
         if work is not None:
@@ -34,6 +43,9 @@ class Git:
         }
         if index is not None:
             self._env["GIT_INDEX_FILE"] = str(index)
+        if objects is not None:
+            self._env["GIT_OBJECT_DIRECTORY"] = str(objects)
+            self._env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(mirror / "objects")
         self._keep = (lock,) if lock >= 0 else ()
 
     def run(self, *args: str, feed: bytes = b"") -> proc.Completed:
