@@ -37,6 +37,7 @@ LAYERS = (
         "project",
         "yamlfile",
         "diff",
+        "breaker",
         "kconfig_reason",
         "journal",
         "host",
@@ -47,13 +48,14 @@ LAYERS = (
     ("image",)
     + ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
     + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
-    ("guest.session",),
+    ("guest.session", "lineage"),
     ("guest.vng", "kernel", "recompile", "blame", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("guest.machine", "guest.replay", "symbols", "matrix.file"),
     ("places",),
     ("guest.snapshot",),
-    ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake"),
+    ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake")
+    + ("apply_bisect",),
     ("recorded", "retention"),
     ("repro.cell",),
     ("repro.material",),
