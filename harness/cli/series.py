@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`harness series`: the series of a project, and bringing others in."""
 
+from __future__ import annotations
+
 import argparse
-from dataclasses import replace
+import json
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import cache, project
 from harness.cli import cell, parser, screen
 from harness.errors import ExitCode
-from harness.model import Cell
+from harness.model import SCHEMA, Cell
+
+if TYPE_CHECKING:
+    from harness.apply_bisect import Broken
+    from harness.lineage import Span
 
 
 def add(commands: Any) -> None:
@@ -24,6 +32,7 @@ def add(commands: Any) -> None:
         inner, "check", _series_check, "does it apply to its bases, and checkpatch"
     )
     check.add_argument("name")
+    _add_broken(inner)
     bring = parser.command(
         inner, "import", _series_import, "write any form of a series as a quilt directory"
     )
@@ -94,6 +103,60 @@ def _check_build(root: Path, name: str) -> int:
         for warning in built.warnings:
             print(f"    {warning}")
     return ExitCode.OK
+
+
+def _add_broken(inner: Any) -> None:
+    made = parser.command(
+        inner, "broken", _series_broken, "since which upstream commit does it not apply"
+    )
+    made.add_argument("spec", metavar="NAME|DIR|FILE", help="as --series takes it")
+    made.add_argument("--tree", required=True, metavar="NAME|PATH|URL", help="with its history")
+    made.add_argument("--good", required=True, metavar="REV", help="a commit to which it applied")
+    made.add_argument("--bad", metavar="REV", help="default: the tree's newest commit")
+    made.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _series_broken(arguments: argparse.Namespace) -> int:
+    from harness import apply_bisect, intake, lineage, series, tree
+
+    root, name = project.root(), tree.base_name(arguments.tree)
+    own = intake.load(root, arguments.spec, tree=name)
+    stack = series.stack(series.with_below(root, [own], name))
+    span = lineage.span(arguments.tree, arguments.good, arguments.bad)
+    found = apply_bisect.find(span, stack)
+    if arguments.json:
+        about = asdict(found) if found else {"commit": None}
+        ends = {"series": stack.name, "tree": arguments.tree, "good": span.good, "bad": span.bad}
+        print(json.dumps({"schema": SCHEMA, **ends, **about}))
+    elif found is None:
+        print(f"{stack.name} applies to {span.bad[:12]} of {arguments.tree}: nothing is broken")
+    else:
+        _show_broken(stack.name, found)
+        print(f"next: {_show_command(arguments.tree, span, found)}")
+    return ExitCode.OK if found else ExitCode.FAILED
+
+
+def _show_broken(name: str, found: Broken) -> None:
+    print(f"{name} does not apply since {found.commit[:12]} ({found.subject})")
+    print(f"  by {found.author}, {found.date}")
+    why = f"does not apply: {found.where}" if found.where else "is already applied there"
+    print(f"  {found.patch} {why}")
+    if found.never:
+        print(f"  a merge: it never applied to the side of {found.never[:12]}")
+    print(
+        f"  {found.checks} checks in {found.duration_s:.1f} s; {found.commits} commits, "
+        f"{found.suspects} of them change its files"
+    )
+
+
+def _show_command(name: str, span: Span, found: Broken) -> str:
+    """What shows the change, in the user's own repository where there is one."""
+    from harness import tree
+
+    place = tree.added().get(name, name)
+    where = ["-C", place] if "://" not in place else [f"--git-dir={span.base.mirror}"]
+    merge = ["-m", "--first-parent"] if len(found.parents) > 1 else []
+    return shlex.join(["git", *where, "show", *merge, found.commit[:12], "--", *found.files])
 
 
 def _series_table(arguments: argparse.Namespace) -> int:
