@@ -154,8 +154,11 @@ def _apply_one(git: Git, base: Base, patch: Patch) -> None:
             hint="drop it from the series file, or name an older tree with --tree",
         )
     before = git.out("write-tree")
-    if not git.run(*apply, "--3way", feed=patch.data).status:
-        return
+    # For a new file that is there already git reads the current directory's, for all of --cached,
+    # and makes it where there is none.
+    with tempfile.TemporaryDirectory(prefix="harness-apply-") as empty:
+        if not git.run(*apply, "--3way", feed=patch.data, cwd=Path(empty)).status:
+            return
     git.run("read-tree", "--reset", before)
     where = _where(plain, patch)
     raise ApplyError(

@@ -48,11 +48,11 @@ class Git:
             self._env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(mirror / "objects")
         self._keep = (lock,) if lock >= 0 else ()
 
-    def run(self, *args: str, feed: bytes = b"") -> proc.Completed:
+    def run(self, *args: str, feed: bytes = b"", cwd: Path | None = None) -> proc.Completed:
         """Run one git command; the caller judges its status."""
         return proc.run(
             [*self._argv, *args],
-            cwd=self._work,
+            cwd=cwd or self._work,
             env={**self._env, **_IDENTITY},
             feed=feed,
             timeout_s=_GIT_S,

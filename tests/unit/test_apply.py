@@ -50,6 +50,23 @@ def test_a_missing_file_is_named(base: Base) -> None:
         apply.apply(base, stack(FIRST, SECOND.replace(b"fs/aio.c", b"fs/gone.c")))
 
 
+NEW = b"--- /dev/null\n+++ b/fs/aio.c\n@@ -0,0 +1 @@\n+new\n"
+
+
+@pytest.mark.parametrize("here", [{}, {"aio.c": "another\n"}, {"aio.c": fakes.AIO}])
+def test_the_current_directory_does_not_matter(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: dict[str, str]
+) -> None:
+    directory = tmp_path / "here/fs"
+    directory.mkdir(parents=True)
+    for name, text in here.items():
+        (directory / name).write_text(text)
+    monkeypatch.chdir(directory.parent)
+    with pytest.raises(ApplyError, match=r"0001.patch does not apply .*fs/aio.c: already exists"):
+        apply.apply(base, stack(NEW))
+    assert {path.name: path.read_text() for path in directory.iterdir()} == here
+
+
 def test_already_applied_is_its_own_answer(base: Base) -> None:
     with pytest.raises(ApplyError, match=r"0002.patch is already applied"):
         apply.apply(base, stack(FIRST, FIRST))
