@@ -138,6 +138,12 @@ class CommandError(HarnessError):
     exit_code = ExitCode.FAILED
 
 
+class StaleError(HarnessError):
+    """A file that is made from others is not what these make of it."""
+
+    exit_code = ExitCode.FAILED
+
+
 class CrashError(CommandError):
     """The guest of a command is gone, or its kernel is not to be trusted any more."""
 

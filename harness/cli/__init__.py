@@ -17,6 +17,7 @@ from types import FrameType
 from harness import __version__
 from harness.cli import (
     boot,
+    ci,
     history,
     judge,
     machine,
@@ -82,7 +83,7 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, boot, runs, repro, history, matrix, judge, series, machine):
+    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, machine):
         module.add(commands)
     return made
 
