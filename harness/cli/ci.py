@@ -9,14 +9,14 @@ from harness import project
 from harness.cli import parser
 from harness.errors import ExitCode, UsageError
 
-_TARGETS = ("github", "gitlab", "systemd")
+TARGETS = ("github", "gitlab", "systemd")
 
 
 def add(commands: Any) -> None:
     """See harness.cli.build()."""
     inner = parser.group(commands, "ci", "write what CI services and systemd run each night")
     made = parser.command(inner, "render", _render, "write the nightly of a service")
-    made.add_argument("target", choices=_TARGETS)
+    made.add_argument("target", choices=TARGETS)
     made.add_argument("--check", action="store_true", help="only fail when it is out of date")
     made.add_argument(
         "--output",
