@@ -32,10 +32,12 @@ def apply(base: Base, stack: Series) -> str:
     key = cache.digest(base.mirror.name, base.tree, [(p.strip, p.data) for p in stack.patches])
     memo = cache.root() / "applied" / key
     with contextlib.suppress(OSError):
-        return memo.read_text().strip()
+        tree = memo.read_text().strip()
+        cache.touch(memo)
+        return tree
     with tempfile.TemporaryDirectory(prefix="harness-apply-") as scratch:
         git = Git(base.mirror, index=Path(scratch) / "index")
-        shutil.copyfile(_index(base), Path(scratch) / "index")
+        _put_index(base, Path(scratch) / "index")
         _apply_to_index(git, base, stack)
         tree = git.out("write-tree")
     cache.write_whole(memo, f"{tree}\n".encode())
@@ -117,16 +119,17 @@ def _apply_to_index(git: Git, base: Base, stack: Series) -> None:
         _refuse_links(git, stack, before)
 
 
-def _index(base: Base) -> Path:
+def _put_index(base: Base, target: Path) -> None:
     """An index of the base's tree, made once: git takes a tenth of a second and more for it, as
     it reads every directory."""
     kept = cache.root() / "indexes" / f"{base.mirror.name}-{base.tree}"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(prefix="harness-index-") as scratch:
-            made = Path(scratch) / "index"
-            Git(base.mirror, index=made).out("read-tree", base.tree)
-            cache.write_whole(kept, made.read_bytes())
-    return kept
+    try:
+        shutil.copyfile(kept, target)
+    except FileNotFoundError:
+        Git(base.mirror, index=target).out("read-tree", base.tree)
+        cache.write_whole(kept, target.read_bytes())
+    else:
+        cache.touch(kept)
 
 
 def _apply_all(git: Git, patches: Sequence[Patch]) -> bool:

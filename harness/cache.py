@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cache directory: where things lie in it, locks that die with their owner, whole writes."""
+"""The cache directory: where things lie in it, whole writes, locks that die with their owner.
+
+An entry is what lies at root()/<part>/<name>. Who finds one holds it before its first look into
+it, and until the end of the process; who removes one leaves those that are held (uses.py).
+"""
 
 import contextlib
 import fcntl
@@ -7,17 +11,23 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HostError, UsageError
+from harness.uses import Uses
 
-_EVICT_EVERY_S = 600.0
-_ABANDONED_S = 86400.0  # what a run that was killed had begun to make
+_DAY_S = 86400.0
+_UNITS_S = {"d": _DAY_S, "h": 3600.0, "m": 60.0, "": _DAY_S}
+
+_opening = threading.Lock()
+_uses: tuple[int, Uses] | None = None  # and the process that it is of: no fork has its parent's
 
 
 def root() -> Path:
@@ -79,38 +89,132 @@ def write_json(path: Path, value: object) -> None:
 
 @contextlib.contextmanager
 def building(final: Path) -> Iterator[Path]:
-    """A directory to fill, which becomes `final` at the end of the block and never half."""
+    """A directory to fill, which becomes `final` at the end of the block and never half. Both are
+    held, so that nobody takes the one for abandoned and removes the other before its first use."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=final.parent, prefix=".tmp-"))
+    work = final.with_name(f".tmp-{secrets.token_hex(6)}")
+    _hold(work)
     try:
+        work.mkdir(mode=0o700)
         yield work
+        _hold(final)
         try:
             work.rename(final)
         except OSError:
             if not final.exists():
+                _let_go(final)
                 raise
             # Another run was faster; equal keys have equal content.
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        _let_go(work)
+
+
+def hold(path: Path) -> bool:
+    """Keep the entry that `path` is, or lies in, from being removed until this process ends, and
+    note the use; False where `path` is not there (any more)."""
+    found = _hold(path, path.exists)
+    if found:
+        touch(_entry(path) or path)
+    return found
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """hold() for a block, of what may come to be within it."""
+    _hold(path)
+    try:
+        yield
+    finally:
+        _let_go(path)
+
+
+def used(entry: Path) -> bool:
+    """Somebody holds it. Where the file system has no locks: it was used within the last day."""
+    name = _entry(entry)
+    uses = _opened()
+    if uses.works or name is None:
+        return name is not None and uses.used(_name(name))
+    try:
+        return time.time() - entry.stat().st_mtime < _DAY_S
+    except OSError:
+        return False
+
+
+def drop(entry: Path, before: Callable[[], bool] = lambda: True) -> bool:
+    """Remove an entry unless somebody uses it; True when it is gone. `before` is called when
+    nobody can begin to: it may refuse, and removes what must not outlive the entry."""
+    uses = _opened()
+    gone = entry.with_name(f".tmp-gone-{secrets.token_hex(6)}")
+    with uses.claimed(_name(entry)) as mine:
+        if not (mine or not uses.works and not used(entry)) or not before():
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            entry.rename(gone)
+    erase(gone)
+    return True
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory that may be there: at once for whoever looks for it by its name."""
-    gone = directory.with_name(f".tmp-gone-{os.getpid()}-{directory.name}")
+    """Remove a directory that may be there, whoever uses it, as it is broken: at once for whoever
+    looks for it by its name."""
+    gone = directory.with_name(f".tmp-gone-{secrets.token_hex(6)}")
     with contextlib.suppress(OSError):
         directory.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    erase(gone)
 
 
-def touch(directory: Path) -> None:
-    """Note that an entry is in use, for eviction: the least recently used goes first."""
+def erase(path: Path) -> None:
+    """Remove a file or directory that nobody looks for."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def touch(entry: Path) -> None:
+    """Note that an entry is in use: the least recently used goes first."""
     with contextlib.suppress(OSError):
-        os.utime(directory)
+        os.utime(entry)
+
+
+def _opened() -> Uses:
+    """The uses of entries of root() by this process; those of another root() end."""
+    global _uses
+    file = root() / ".uses"
+    with _opening:
+        if _uses is None or _uses[0] != os.getpid() or _uses[1].file != file:
+            if _uses is not None:
+                _uses[1].close()
+            _uses = os.getpid(), Uses(file)
+        return _uses[1]
+
+
+def _entry(path: Path) -> Path | None:
+    """The entry that has it; None for what is not of the cache."""
+    top = root()
+    if not path.is_relative_to(top):
+        return None
+    return top.joinpath(*path.relative_to(top).parts[:2])
+
+
+def _name(entry: Path) -> str:
+    return "/".join(entry.parts[-2:])
+
+
+def _hold(path: Path, there: Callable[[], bool] = lambda: True) -> bool:
+    entry = _entry(path)
+    return there() if entry is None else _opened().hold(_name(entry), there)
+
+
+def _let_go(path: Path) -> None:
+    if (entry := _entry(path)) is not None:
+        _opened().let_go(_name(entry))
 
 
 def limit_bytes() -> int:
-    """How large the built kernels may become together: `$HARNESS_CACHE_SIZE`, as 500M or 10G (of
-    1024), 10G without it. UsageError where it is no size."""
+    """How large the built kernels may become together, and the cache after `harness cache gc`:
+    `$HARNESS_CACHE_SIZE`, as 500M or 10G (of 1024), 10G without it. UsageError for no size."""
     return size_of(os.environ.get("HARNESS_CACHE_SIZE") or "10G", "HARNESS_CACHE_SIZE")
 
 
@@ -122,51 +226,41 @@ def size_of(text: str, name: str) -> int:
     return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
 
 
-def evict(directory: Path, limit_bytes: int) -> int:
-    """Remove the entries that were used least recently until the rest fits; returns how many.
-
-    What was used within the last hour stays, as a run may need it; nothing happens when this was
-    asked less than ten minutes ago, as looking at all files takes a tenth of a second."""
-    stamp = directory / ".evicted"
-    with contextlib.suppress(OSError):
-        if limit_bytes and time.time() - stamp.stat().st_mtime < _EVICT_EVERY_S:
-            return 0
-    entries = []
-    for entry in directory.iterdir() if directory.exists() else ():
-        with contextlib.suppress(OSError):  # another run's are removed meanwhile
-            used = entry.stat().st_mtime
-            if entry.name.startswith(".tmp-") and time.time() - used > _ABANDONED_S:
-                shutil.rmtree(entry, ignore_errors=True)
-            elif entry.is_dir() and not entry.name.startswith("."):
-                files = [file.stat() for file in entry.rglob("*") if file.is_file()]
-                # A guest's memory has holes.
-                entries.append((used, sum(status.st_blocks * 512 for status in files), entry))
-    if entries:
-        stamp.touch()
-    total = sum(size for _, size, _ in entries)
-    gone = 0
-    for used, size, entry in sorted(entries):
-        if total <= limit_bytes or time.time() - used < 3600:
-            break
-        remove(entry)
-        total -= size
-        gone += 1
-    return gone
+def age_s(text: str, name: str) -> float:
+    """Seconds of an age as 30d, 12h or 90m; days without a unit. UsageError, of what is called
+    `name`, for none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([dhm]?)", text.strip())
+    if match is None:
+        raise UsageError(f"{name}={text} is not an age", hint="as 30d, 12h or 90m")
+    return float(match[1]) * _UNITS_S[match[2]]
 
 
 def try_lock(path: Path) -> int | None:
     """A descriptor that holds the lock on `path` until it is closed, None when it is taken."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:  # the directory was removed in this instant
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(fd, path):
+                return fd
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # whoever had it has removed the file: it locks nothing
+
+
+def _is_at(fd: int, path: Path) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return None
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

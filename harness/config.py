@@ -84,7 +84,7 @@ KEYS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "output": (_text, "parent of run directories"),
     "color": (_one_of("auto", "always", "never"), "colours"),
     "jobs": (_number, "compilers at once"),
-    "cache-size": (_size, "limit for kept kernels, as 10G"),
+    "cache-size": (_size, "limit for kept kernels, and for all after `harness cache gc`, as 10G"),
     "trees": (_trees, "more named trees (files only)"),
 }
 _DEFAULTS: dict[str, Any] = {"cpus": 1, "memory": 512, "kconfig": [], "color": "auto", "trees": {}}

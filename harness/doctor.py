@@ -164,7 +164,7 @@ def _disk() -> Check:
     note = f"{free:.0f} GiB free at {cache.root()}"
     if free >= _DISK_GIB:
         return Check(name="disk", state="ok", note=note)
-    mend = "harness cache prune, or point XDG_CACHE_HOME at a larger disk"
+    mend = "harness cache gc --size 0, or point XDG_CACHE_HOME at a larger disk"
     return Check(name="disk", state="missing", note=f"{note}, {_DISK_GIB} wanted", mend=mend)
 
 

@@ -31,6 +31,7 @@ class Git:
         objects: Path | None = None,
         lock: int = -1,
     ) -> None:
+        cache.hold(mirror)
         self._argv = ["git", f"--git-dir={mirror}", "-c", "gc.auto=0", "-c", "core.hooksPath="]
         if work is not None:
             self._argv.append(f"--work-tree={work}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import apply, cache, kbuild, kconfig, proc, series, slot
+from harness import apply, cache, disuse, kbuild, kconfig, proc, series, slot
 from harness.errors import BuildError
 from harness.kbuild import Kbuild
 from harness.model import Base, Kconfig, Kernel, Series
@@ -91,8 +91,8 @@ def find_or_build(
             work.configure(wanted)
             work.make(modules=modules, build_log=build_log, progress=progress)
             built = work.store(made.key, made.tree, build_log, modules=modules)
-    lock.unlink(missing_ok=True)
-    cache.evict(cache.root() / "kernels", limit_bytes)
+        lock.unlink(missing_ok=True)
+    disuse.evict("kernels", limit_bytes)
     return built
 
 
@@ -109,10 +109,8 @@ def _config_parts(wanted: Kconfig, tools: Toolchain) -> tuple[str, ...]:
 
 def _load(key: str, tree: str) -> Kernel | None:
     directory = cache.root() / "kernels" / key
-    about = cache.read_json(directory / "kernel.json")
-    if about is None:
+    if not cache.hold(directory) or (about := cache.read_json(directory / "kernel.json")) is None:
         return None
-    cache.touch(directory)
     return Kernel(
         key=key,
         release=about["release"],
@@ -136,7 +134,8 @@ def latest_image() -> Path | None:
     """The image of the kernel that was built last, of those in the cache."""
     abouts = sorted(cache.root().glob("kernels/*/kernel.json"), key=lambda p: p.stat().st_mtime)
     known = ((path.parent, cache.read_json(path)) for path in reversed(abouts))
-    return next((place / str(about["boots"]) for place, about in known if about), None)
+    images = (place / str(about["boots"]) for place, about in known if about)
+    return next(filter(cache.hold, images), None)
 
 
 class _Build:
@@ -159,6 +158,7 @@ class _Build:
             lock=taken.lock,
         )
         self._objects.mkdir(parents=True, exist_ok=True)
+        cache.touch(self._objects)
         self._making = self._objects / ".harness-making"
         self._discard_partial()
 

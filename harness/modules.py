@@ -43,7 +43,7 @@ def find_or_build(wanted: Modules, target: Target, build_log: Path) -> Path:
     final = (
         target.kernel.dir / "modules" / cache.digest(_LINES, content)
     )  # gone when the kernel goes
-    if final.exists():
+    if cache.hold(final):
         return final
     with (
         slot.take(target.base, target.kernel.tree) as taken,

@@ -77,7 +77,7 @@ def _build_guard() -> Path:
     """The guard's program, from the cache or compiled now. HostError where that cannot be."""
     final = cache.root() / "guard" / cache.digest(_GUARD.read_bytes(), platform.machine())
     program = final / "guard"
-    if not program.exists():
+    if not cache.hold(program):
         with cache.building(final) as work:
             command = [find("gcc"), "-std=gnu11", "-O2", "-Wall"]
             command += ["-o", str(work / "guard"), str(_GUARD)]
@@ -232,7 +232,7 @@ def disk_full(what: str) -> HarnessError:
     """The error for a full disk; `what` is the tool or file that met it."""
     return HostError(
         f"no space left on the disk that holds the cache ({what})",
-        hint="free some, point XDG_CACHE_HOME at a larger disk, or run `harness cache prune`",
+        hint="free some, point XDG_CACHE_HOME at a larger disk, or run `harness cache gc --size 0`",
     )
 
 

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import boots, kconfig, proc, toolchain, tree
+from harness import boots, cache, kconfig, proc, toolchain, tree
 from harness.boots import Boots, Needs
 from harness.builds import Builds, Wanted
 from harness.guest import accel, agent
@@ -70,6 +70,8 @@ class Ready:
             proc.find(tool)
         with self.stages.stage("tree") as said:
             self._base = tree.resolve(self._cell.tree, self._cell.commit)
+            if not cache.hold(self._base.mirror):  # removed in this instant, unused for long
+                self._base = tree.resolve(self._cell.tree, self._cell.commit)
             self._record.base(self._base)
             said.append(f"{self._base.name} ({self._base.version}, {self._base.commit[:12]})")
         for note in self._cell.notes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from harness import cache
+from harness import cache, disuse
 from harness.errors import QemuDiedError, RestoreError, SaveError, StageError
 from harness.guest import root, snapshot
 from harness.guest.root import Root
@@ -191,6 +191,6 @@ class SavedGuests:
                 self._own.append(snapshot.hold(made))
                 self._states[made.key] = self._own[-1]
             else:
-                cache.evict(cache.root() / "states", cache.limit_bytes() // _LIMIT_SHARE)
+                disuse.evict("states", cache.limit_bytes() // _LIMIT_SHARE)
             stack.push(attempt.pop_all())
         return _Fresh(state=self._states[made.key], guest=guest, number=number)

@@ -8,7 +8,6 @@ lock dies with whoever uses it, and with the processes it started.
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +45,9 @@ def take(base: Base, tree: str, objects: str = "") -> Iterator[Slot]:
     lock, directory = _take(base.mirror, tree, objects)
     try:
         taken = Slot(dir=directory, lock=lock)
-        _check_out(base, taken, tree)
-        yield taken
+        with _used(directory):
+            _check_out(base, taken, tree)
+            yield taken
     finally:
         os.close(lock)
 
@@ -68,10 +68,19 @@ def borrow(base: Base, tree: str, objects: str) -> Iterator[Slot | None]:
         return
     try:
         taken = Slot(dir=directory, lock=lock)
-        with _lent(base, taken, tree):
+        with _used(directory), _lent(base, taken, tree):
             yield taken
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def _used(directory: Path) -> Iterator[None]:
+    """For who looks at the cache (stock.py), and must not take a lock to find out: a build would
+    take another slot meanwhile."""
+    with cache.held(directory):
+        cache.touch(directory)
+        yield
 
 
 @contextlib.contextmanager
@@ -174,15 +183,3 @@ def _remove(top: Path, path: Path) -> None:
         if parent == top or any(parent.iterdir()):
             return
         parent.rmdir()
-
-
-def prune() -> int:
-    """Remove every slot that is not in use; returns how many."""
-    count = 0
-    for directory in (cache.root() / "slots").glob("*"):
-        lock = cache.try_lock(directory / "lock")
-        if lock is not None:
-            shutil.rmtree(directory, ignore_errors=True)
-            os.close(lock)
-            count += 1
-    return count

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which compiler builds, and how to make it give equal images for equal sources."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -64,10 +65,10 @@ class Toolchain:
             stat = path.stat()
             facts.append([tool, str(path), stat.st_size, stat.st_mtime_ns])
         memo = cache.root() / "toolchain" / cache.digest(facts)
-        try:
-            return memo.read_text()
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            text = memo.read_text()
+            cache.touch(memo)
+            return text
         asked = [proc.run([tool, "--version"]) for tool in self._tools()[:2]]
         text = "; ".join(answer.text.partition("\n")[0] for answer in asked)
         cache.write_whole(memo, text.encode())

@@ -17,6 +17,7 @@ from types import FrameType
 from harness import __version__
 from harness.cli import (
     boot,
+    cache,
     ci,
     history,
     judge,
@@ -83,7 +84,7 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, machine):
+    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, machine, cache):
         module.add(commands)
     return made
 

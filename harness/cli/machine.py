@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`harness tree`, `doctor`, `cache`, `config`, `completion`, `man`: what is set up here."""
+"""`harness tree`, `doctor`, `config`, `completion`, `man`: what is set up here."""
 
 import argparse
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from typing import Any
 
-from harness import cache
 from harness.cli import parser, screen
 from harness.errors import ExitCode
 from harness.model import SCHEMA
@@ -26,11 +24,6 @@ def add(commands: Any) -> None:
     doctor = parser.command(commands, "doctor", _doctor, "what this machine has and lacks")
     doctor.add_argument("--probe", action="store_true", help="try KVM anew with a built kernel")
     doctor.add_argument("--json", action="store_true", help="one JSON document")
-    kept = parser.group(commands, "cache", "show or empty the cache")
-    parser.command(kept, "show", _cache_show, "what lies in the cache and how large it is")
-    parser.command(
-        kept, "prune", _cache_prune, "remove slots, kernels and saved guests that are not in use"
-    )
     config = parser.group(commands, "config", "show where defaults come from")
     shown = parser.command(config, "show", _config_show, "each value and where it was set")
     shown.add_argument("--json", action="store_true", help="one JSON document")
@@ -85,31 +78,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if arguments.probe and image is None:
         print("no kernel was built yet, so KVM was not tried: `harness run` does both")
     return code
-
-
-def _cache_show(arguments: argparse.Namespace) -> int:
-    for part in sorted(cache.root().iterdir()):
-        if part.is_dir():
-            size = sum(f.lstat().st_blocks * 512 for f in part.rglob("*"))
-            print(f"{part.name:<14} {size / (1 << 20):>9.1f} MiB")
-    print(f"{cache.root()}")
-    return ExitCode.OK
-
-
-_KEPT = ("kernels", "states", "roots")
-
-
-def _cache_prune(arguments: argparse.Namespace) -> int:
-    from harness import slot
-
-    count = slot.prune()
-    shutil.rmtree(cache.root() / "indexes", ignore_errors=True)  # made again in half a second
-    gone = {part: cache.evict(cache.root() / part, 0) for part in _KEPT}
-    print(
-        f"removed {count} slots, {gone['kernels']} kernels, {gone['states']} saved guests"
-        f" and {gone['roots']} of their roots"
-    )
-    return ExitCode.OK
 
 
 def _config_show(arguments: argparse.Namespace) -> int:

@@ -44,7 +44,9 @@ def add(commands: Any) -> None:
     )
     kept = parser.group(commands, "runs", "what is kept of runs of the past")
     collect = parser.command(kept, "gc", _collect, "remove run directories by age and size")
-    collect.add_argument("--older", type=float, metavar="DAYS", help="all that began before that")
+    collect.add_argument(
+        "--older", metavar="AGE", help="all that began before that, as 30d or 12h (30: days)"
+    )
     collect.add_argument(
         "--size", metavar="SIZE", help="the oldest, until the rest is no larger, as 2G"
     )
@@ -63,11 +65,11 @@ def _collect(arguments: argparse.Namespace) -> int:
     from harness import cache, retention
 
     if arguments.older is None and arguments.size is None:
-        raise UsageError("runs gc wants --older DAYS, --size SIZE, or both")
-    if (arguments.older is not None and arguments.older < 0) or arguments.keep < 0:
-        raise UsageError("--older and --keep are 0 or more")
+        raise UsageError("runs gc wants --older AGE, --size SIZE, or both")
+    if arguments.keep < 0:
+        raise UsageError("--keep is 0 or more")
     wish = retention.Wish(
-        older_s=None if arguments.older is None else arguments.older * 86400,
+        older_s=None if arguments.older is None else cache.age_s(arguments.older, "--older"),
         limit_bytes=None if arguments.size is None else cache.size_of(arguments.size, "--size"),
         keep=arguments.keep,
     )

@@ -44,6 +44,7 @@ def remembered() -> Accel | None:
         missing = "is not there" if not _KVM.exists() else "cannot be opened by this user"
         return Accel(name="tcg", why=f"{_KVM} {missing}")
     known = cache.read_json(_memo())
+    cache.touch(_memo())
     return Accel(name=known["name"], why=known["why"]) if known else None
 
 

@@ -25,7 +25,7 @@ def build() -> Agent:
     content = [[path.name, path.read_bytes()] for path in _SOURCES]
     key = cache.digest(toolchain.identity(), content)
     final = cache.root() / "agent" / key
-    if not (final / "calibration").exists():
+    if not cache.hold(final / "calibration"):
         with cache.building(final) as work:
             command = ["gcc", "-std=gnu11", "-static", "-O2", "-Wall", "-o", str(work / "agent")]
             done = proc.run([*command, *(str(path) for path in _SOURCES if path.suffix == ".c")])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import cache, proc
+from harness import cache, disuse, proc
 from harness.errors import HostError
 from harness.model import GUEST_MOUNTS, Contents, Mount
 
@@ -89,7 +89,7 @@ def find_or_build(contents: Sequence[Contents], agent: Path) -> Root:
         cache.remove(final)
         with cache.building(final) as work:
             _build(work, tuple(mounts), tuple(tools), agent)
-        cache.evict(final.parent, _LIMIT_BYTES)
+        disuse.evict("roots", _LIMIT_BYTES)
         found = _load(final)
     if found is None:
         raise HostError(f"{final} does not hold what was written to it")
@@ -103,6 +103,8 @@ def _load(directory: Path) -> Root | None:
     an image with Python has 140 MB.
     """
     image = directory / "root.img"
+    if not cache.hold(directory):
+        return None
     known = cache.read_json(directory / "root.json")
     if known is None or not image.is_file():
         return None
@@ -112,7 +114,6 @@ def _load(directory: Path) -> Root | None:
         if _digest(image) != known["digest"]:
             return None
         cache.write_json(directory / "root.json", {**known, "seen": seen})
-    cache.touch(directory)
     return Root(image=image, key=known["digest"])
 
 

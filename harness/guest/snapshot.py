@@ -97,7 +97,7 @@ def load(key: str) -> State | None:
     """A state of the cache, whole and unchanged; None when there is none such. One that is
     broken is removed, and SaveError says in which way."""
     directory = cache.root() / "states" / key
-    if not directory.exists():
+    if not cache.hold(directory):
         return None
     about = cache.read_json(directory / "state.json")
     if fault := _fault(directory, about, key):
@@ -212,7 +212,6 @@ def hold(state: State) -> State:
 def keep(state: State, directory: Path) -> State:
     """The same state in the cache, with the console of its boot. SaveError where it has no room."""
     final = cache.root() / "states" / state.key
-    cache.remove(final)  # what could not be loaded, or another run's at this moment
     try:
         with cache.building(final) as work:
             for source, name in ((state.ram, "ram"), (state.devices, "devices")):
@@ -229,6 +228,8 @@ def keep(state: State, directory: Path) -> State:
         raise SaveError(
             f"the saved guest is not kept: {error.strerror} in {final.parent}"
         ) from None
+    # Another run's, where that was faster: no two guests' memories are the same.
+    about = cache.read_json(final / "state.json") or about
     return State(
         key=state.key, ram=final / "ram", devices=final / "devices", about=about, directory=final
     )

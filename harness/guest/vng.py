@@ -92,6 +92,7 @@ def has_virtiofsd() -> bool:
     stat = Path(first).stat()
     memo = cache.root() / "toolchain" / cache.digest(first, stat.st_size, stat.st_mtime_ns)
     known = cache.read_json(memo)
+    cache.touch(memo)
     if known is None:
         known = b"--shared-dir" in proc.run([first, "--help"]).stdout
         cache.write_json(memo, known)
@@ -124,6 +125,7 @@ def composed(kernel: Kernel, plan: BootPlan, sockets: Path, *, over_9p: bool = F
     )
     memo = cache.root() / "toolchain" / key
     composed = cache.read_json(memo)
+    cache.touch(memo)
     if composed is None:
         composed = [swap(word, own) for word in _compose(asked)]
         cache.write_json(memo, composed)

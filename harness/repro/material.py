@@ -129,8 +129,7 @@ def _changes(wanted: Wanted, mounts: tuple[Mount, ...], made: Agent) -> Iterator
 def _kernel(wanted: Wanted, watch: Watch, *, modules_too: bool) -> Kernel:
     """The kernel of the run, built again where the cache has it no more."""
     recorded = wanted.run.kernels[wanted.label]
-    if recorded.image.is_file() and recorded.config.is_file():
-        cache.touch(recorded.dir)
+    if cache.hold(recorded.image) and recorded.config.is_file():
         return recorded
     base = wanted.run.base
     if base is None or not base.mirror.is_dir() or not wanted.config.is_file():
@@ -164,7 +163,7 @@ def _modules(wanted: Wanted, prepared: Prepared, built: Kernel) -> tuple[Mount, 
         return ()
     known = wanted.run.mounts.get(wanted.label, {})
     places = {place: known.get(place) for place in prepared.modules.places}
-    if all(host is not None and host.is_dir() for host in places.values()):
+    if all(host is not None and cache.hold(host) for host in places.values()):
         return tuple(Mount(guest=place, host=host) for place, host in places.items() if host)
     if wanted.run.base is None or not built.kbuild.is_dir():
         raise HostError(f"{prepared.modules.name} cannot be built for {built.release} any more")

@@ -145,7 +145,7 @@ class GuestTests:
         python = any(self._area.glob("test_*.py"))
         tools = [toolchain.identity(), *(python_tests.identity() if python else ())]
         final = cache.root() / "programs" / cache.digest(tools, content)
-        if final.exists():
+        if cache.hold(final):
             return final
         with cache.building(final) as work:
             out = work / "out"

@@ -18,6 +18,7 @@ LAYERS = (
         "agent.pytest_once",
     )
     + ("splat.frames", "splat.lines", "splat.families"),
+    ("uses",),
     ("model.guest", "cache"),
     ("model.run",),
     ("model",),
@@ -42,7 +43,8 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict"),
+    ("kunit", "verdict", "stock"),
+    ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
     ("image",)
@@ -94,6 +96,7 @@ LAYERS = (
         "cli.boot",
         "cli.series",
         "cli.machine",
+        "cli.cache",
         "cli.matrix",
         "cli.ci",
         "cli.judge",
