@@ -84,7 +84,7 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, machine, cache):
+    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, cache, machine):
         module.add(commands)
     return made
 
