@@ -210,8 +210,9 @@ class _Sizes:
     def _sized(self, entry: Entry, fresh: dict[str, int]) -> Entry:
         if entry.name in fresh:
             return replace(entry, size_bytes=fresh[entry.name])
-        stamp_ns, size_bytes = self.known.get(entry.name, (0, 0))
-        return replace(entry, size_bytes=size_bytes) if stamp_ns == entry.stamp_ns else entry
+        if entry.name in self.known:
+            return replace(entry, size_bytes=self.known[entry.name][1])
+        return entry
 
     def save(self, only: list[Entry] | None = None) -> None:
         """For the next look; of what is not there any more nothing, where `only` tells that."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import apply, cache, disuse, proc, slot, tree
+from harness import apply, cache, disuse, proc, slot, stock, tree
 from harness.disuse import Wish
 from harness.errors import ApplyError
 from harness.model import Base, Patch, Series
@@ -138,6 +138,8 @@ def test_a_slot_in_use_stays(base: Base) -> None:
         gone = disuse.collect(Wish(limit_bytes=0)).gone
         assert [entry.part for entry in gone if entry.part == "slots"] == ["slots"]
         assert one.source.is_dir()
+        assert [entry.in_use for entry in stock.entries("slots")] == [True]
+    assert [entry.in_use for entry in stock.entries("slots")] == [False]
 
 
 def test_only_a_slot_that_has_the_objects_is_borrowed(base: Base) -> None:

@@ -92,7 +92,8 @@ def test_what_another_process_holds_stays_until_that_is_gone() -> None:
 def test_what_this_process_holds_stays_and_a_missing_one_is_not_held() -> None:
     kernel = entry("kernels/own")
     assert cache.hold(kernel / "one") and not cache.hold(kernel / "three")
-    assert gone(ALL) == [] and kernel.exists()
+    assert gone(ALL, dry_run=True) == gone(ALL) == []
+    assert not cache.drop(kernel) and kernel.exists()
     assert not cache.hold(cache.root() / "kernels/none")
     assert not cache.used(cache.root() / "kernels/none")
 
@@ -103,6 +104,7 @@ STRESS = """
     from harness.disuse import Wish
     kind, end = sys.argv[1], time.monotonic() + 2.5
     root = cache.root()
+    assert not cache.used(root / "kernels/none")  # children have locks of their own all the same
     print("ready", flush=True)
 
     def use(key):
@@ -183,17 +185,22 @@ def test_what_was_not_used_for_long_goes_however_small() -> None:
 
 
 def test_what_was_used_since_the_look_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel, other = entry("kernels/a", age_s=9), entry("kernels/b", age_s=9)
+    names = ("kernels/a", "mirrors/a.git", "slots/a", "slots/a/obj/a")
+    made = [entry(name) for name in names]
+    other = entry("kernels/b")
+    for path in (*made, other):
+        used(path, 9)
     look = stock.look
 
     def look_and_wait() -> Any:
         found = look()
-        cache.touch(kernel)
+        for path in made:
+            cache.touch(path)
         return found
 
     monkeypatch.setattr(stock, "look", look_and_wait)
-    assert gone(ALL) == ["kernels/b"]
-    assert kernel.exists() and not other.exists()
+    assert gone(Wish(older_s=1, limit_bytes=0)) == ["kernels/b"]
+    assert all(path.exists() for path in made) and not other.exists()
 
 
 def test_mirrors_and_tarballs_go_by_age_alone_with_what_tells_of_them() -> None:
@@ -234,6 +241,8 @@ def test_objects_go_by_their_own_use_and_before_their_slot() -> None:
     new = entry("slots/6.12-0/obj/new", age_s=DAY_S)
     slot = entry("slots/6.12-0/tree", 1 << 20).parent
     used(slot, 20 * DAY_S)
+    sizes = {one.name: one.size_bytes for one in stock.entries("slots")}
+    assert sizes["slots/6.12-0/obj/new"] < 1 << 16 < sizes["slots/6.12-0"] < 1.1 * (1 << 20)
     assert gone(Wish(older_s=5 * DAY_S)) == ["slots/6.12-0/obj/old"]
     assert new.exists() and not old.exists()
     lock = cache.try_lock(slot / "lock")
@@ -278,32 +287,21 @@ def test_who_finds_what_is_removed_at_that_moment_does_not_find_it() -> None:
     assert (kernel.parent / ".gone").exists()
 
 
-def test_a_lock_file_that_was_removed_locks_nothing(tmp_path: Path) -> None:
+def test_a_lock_file_that_was_removed_locks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "slot/lock"
-    code = f"""
-        import fcntl, os, shutil, sys
-        from pathlib import Path
-        from harness import cache
-        fd = cache.try_lock(Path({str(path)!r}))
-        print("ready", flush=True)
-        sys.stdin.readline()
-        shutil.rmtree({str(path.parent)!r})
-        os.close(fd)
-        print("removed", flush=True)
-        sys.stdin.readline()
-    """
-    with running(code) as other:
-        assert other.stdin is not None and other.stdout is not None
-        stale = os.open(path, os.O_RDWR)
-        assert cache.try_lock(path) is None
-        other.stdin.write("\n")
-        other.stdin.flush()
-        assert other.stdout.readline() == "removed\n"
-        fcntl.flock(stale, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = cache.try_lock(path)
-        assert mine is not None and os.path.samestat(os.fstat(mine), path.stat())
-        assert cache.try_lock(path) is None
-    os.close(stale)
+    flock = fcntl.flock
+
+    def removed_before(fd: int, how: int) -> None:
+        if not (tmp_path / "gone").exists():  # by who had it, after we opened it
+            path.parent.rename(tmp_path / "gone")
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    mine = cache.try_lock(path)
+    assert mine is not None and os.path.samestat(os.fstat(mine), path.stat())
+    assert cache.try_lock(path) is None
     os.close(mine)
 
 
@@ -317,6 +315,10 @@ def test_sizes_are_measured_once_until_the_next_use(monkeypatch: pytest.MonkeyPa
     (kernel / "one").write_bytes(b"x" * (2 << 20))
     cache.touch(kernel)
     assert stock.entries("kernels")[0].size_bytes > 2 << 20
+    assert cache.hold(kernel)
+    stock.look()
+    (kernel / "two").write_bytes(b"x" * (4 << 20))
+    assert stock.entries("kernels")[0].size_bytes > 6 << 20, "it grows while it is used"
 
 
 def test_without_locks_what_was_used_lately_is_taken_for_in_use(
