@@ -113,9 +113,11 @@ def building(final: Path) -> Iterator[Path]:
 def hold(path: Path) -> bool:
     """Keep the entry that `path` is, or lies in, from being removed until this process ends, and
     note the use; False where `path` is not there (any more)."""
-    found = _hold(path, path.exists)
+    if (entry := _entry(path)) is None:
+        return path.exists()
+    found = _opened().hold(_name(entry), path.exists)
     if found:
-        touch(_entry(path) or path)
+        touch(entry)
     return found
 
 
@@ -192,19 +194,19 @@ def _opened() -> Uses:
 
 def _entry(path: Path) -> Path | None:
     """The entry that has it; None for what is not of the cache."""
-    top = root()
-    if not path.is_relative_to(top):
+    top, text = f"{root()}/", str(path)
+    if not text.startswith(top):
         return None
-    return top.joinpath(*path.relative_to(top).parts[:2])
+    return Path(top, *text[len(top) :].split("/", 2)[:2])
 
 
 def _name(entry: Path) -> str:
-    return "/".join(entry.parts[-2:])
+    return f"{entry.parent.name}/{entry.name}"
 
 
-def _hold(path: Path, there: Callable[[], bool] = lambda: True) -> bool:
-    entry = _entry(path)
-    return there() if entry is None else _opened().hold(_name(entry), there)
+def _hold(path: Path) -> None:
+    if (entry := _entry(path)) is not None:
+        _opened().hold(_name(entry))
 
 
 def _let_go(path: Path) -> None:

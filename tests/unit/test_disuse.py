@@ -238,11 +238,11 @@ def test_a_mirror_that_somebody_imports_stays() -> None:
 
 def test_objects_go_by_their_own_use_and_before_their_slot() -> None:
     old = entry("slots/6.12-0/obj/old", age_s=9 * DAY_S)
-    new = entry("slots/6.12-0/obj/new", age_s=DAY_S)
+    new = entry("slots/6.12-0/obj/new", 1 << 20, age_s=DAY_S)
     slot = entry("slots/6.12-0/tree", 1 << 20).parent
     used(slot, 20 * DAY_S)
     sizes = {one.name: one.size_bytes for one in stock.entries("slots")}
-    assert sizes["slots/6.12-0/obj/new"] < 1 << 16 < sizes["slots/6.12-0"] < 1.1 * (1 << 20)
+    assert sizes["slots/6.12-0/obj/old"] < 1 << 16 < sizes["slots/6.12-0"] < 1.1 * (1 << 20)
     assert gone(Wish(older_s=5 * DAY_S)) == ["slots/6.12-0/obj/old"]
     assert new.exists() and not old.exists()
     lock = cache.try_lock(slot / "lock")

@@ -137,10 +137,17 @@ ABOUT = {"key": KEY, "release": "6", "slowness": 9, "scratch": {}, "server": [],
 
 
 def stored(tmp_path: Path) -> Path:
-    """A state in the cache, its memory mostly a hole; the directory that holds it."""
+    """A state in the cache; the directory that holds it."""
+    directory = kept(tmp_path).directory
+    assert directory is not None
+    return directory
+
+
+def kept(tmp_path: Path, begins: bytes = b"first") -> snapshot.State:
+    """A state that was kept, its memory mostly a hole."""
     ram, devices = snapshot._unnamed("ram"), snapshot._unnamed("devices")
     ram.truncate(64 << 20)
-    for at, data in ((0, b"first"), (12345678, b"in the middle"), ((64 << 20) - 4, b"last")):
+    for at, data in ((0, begins), (12345678, b"in the middle"), ((64 << 20) - 4, b"last")):
         os.pwrite(ram.fileno(), data, at)
     devices.write(b"devices")
     for name in ("console.log", "qemu.cmd"):
@@ -153,9 +160,16 @@ def stored(tmp_path: Path) -> Path:
         held=(ram, devices),
     )
     with contextlib.closing(state):
-        kept = snapshot.keep(state, tmp_path)
-    assert kept.directory is not None
-    return kept.directory
+        return snapshot.keep(state, tmp_path)
+
+
+def test_the_state_of_a_run_that_was_faster_stays_and_is_used(tmp_path: Path) -> None:
+    first = kept(tmp_path)
+    second = kept(tmp_path, b"other")
+    assert second.about == first.about
+    loaded = snapshot.load(KEY)
+    assert loaded is not None and loaded.about == second.about
+    assert second.ram.read_bytes().startswith(b"first")
 
 
 def test_what_was_kept_is_loaded_and_small(tmp_path: Path) -> None:
