@@ -287,7 +287,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("udevadm") is None:
         raise SystemExit("virtme-ng's guests need udev: without it what it does is fail sooner")
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache.root()) as place:
+    with tempfile.TemporaryDirectory(prefix=".tmp-bench-", dir=cache.root()) as place:
         bench = Bench(Path(place), arguments.rounds)
         bench.boots()
         bench.isolation()

@@ -67,7 +67,7 @@ def _kept(wanted: Wanted) -> Path | None:
     """The programs of the test's suite as the run had them, if they are still there."""
     known = wanted.run.mounts.get(wanted.label, {})
     programs = known.get(f"{GUEST_DIR}/{_suite(wanted.test)}")
-    return programs if programs is not None and programs.is_dir() else None
+    return programs if programs is not None and cache.hold(programs) else None
 
 
 def _prepare(wanted: Wanted, root: Path, kept: Path | None) -> dict[str, Prepared]:
