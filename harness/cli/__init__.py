@@ -23,6 +23,7 @@ from harness.cli import (
     judge,
     machine,
     matrix,
+    nightly,
     parser,
     repro,
     run,
@@ -84,7 +85,8 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, boot, runs, repro, history, matrix, ci, judge, series, cache, machine):
+    every = (run, boot, runs, repro, history, matrix, nightly, ci, judge, series, cache, machine)
+    for module in every:
         module.add(commands)
     return made
 

@@ -63,17 +63,23 @@ def _matrix(arguments: argparse.Namespace) -> int:
         return _show(arguments)
     if arguments.resume is not None:
         return _resume(arguments)
-    return run(arguments)[0]
+    return _run(arguments)
 
 
-def run(arguments: argparse.Namespace) -> tuple[int, Path]:
-    """Run a new matrix and say what came out; its exit status and its directory."""
+def _run(arguments: argparse.Namespace) -> int:
+    """A new matrix."""
     from harness.matrix import record
 
-    plan = _plan(arguments, _selected(arguments)[0])
-    source = {"file": str(_file(arguments)), "select": arguments.select}
-    with record.MatrixRecord.new(plan.tasks, source) as made:
-        return _go_on(arguments, made), made.path
+    plan = planned(asked(arguments, selected(arguments)[0]))
+    with record.MatrixRecord.new(plan.tasks, source(arguments)) as made:
+        code = go_on(arguments, made)
+    _tell(arguments, record.load(made.path), code)
+    return code
+
+
+def source(arguments: argparse.Namespace) -> dict[str, str]:
+    """What a matrix is of."""
+    return {"file": str(_file(arguments)), "select": arguments.select}
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -82,11 +88,13 @@ def _resume(arguments: argparse.Namespace) -> int:
 
     told = resumable(record.load(record.find(arguments.resume)))
     with record.MatrixRecord(told.directory) as made:
-        return _go_on(arguments, made)
+        code = go_on(arguments, made)
+    _tell(arguments, record.load(made.path), code)
+    return code
 
 
-def _go_on(arguments: argparse.Namespace, made: Any) -> int:
-    """Run what is left of a matrix."""
+def go_on(arguments: argparse.Namespace, made: Any) -> int:
+    """Run what is left of a matrix; its exit status."""
     from harness.executors.local import Local
     from harness.matrix import record, view
     from harness.matrix.page import Page
@@ -109,7 +117,6 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
         name = made.path.name[-4:]
         print(f"harness: interrupted; next: harness matrix --resume {name}", file=sys.stderr)
     page.write("" if code != ExitCode.INTERRUPTED else "This matrix was interrupted.")
-    _tell(arguments, record.load(made.path), code)
     return code
 
 
@@ -135,8 +142,8 @@ def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    cells, matrix = _selected(arguments)
-    plan = _plan(arguments, cells) if arguments.estimate else None
+    cells, matrix = selected(arguments)
+    plan = planned(asked(arguments, cells)) if arguments.estimate else None
     if arguments.json:
         about: dict[str, Any] = {
             "schema": SCHEMA,
@@ -186,12 +193,18 @@ def _estimate(arguments: argparse.Namespace, plan: Any) -> Any:
     return schedule.estimate(plan.tasks, Local(_slots(arguments)).capacity)
 
 
-def _plan(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> Any:
+def asked(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> list[Any]:
+    """The cells with what their command lines stand for."""
+    from harness.matrix.plan import Asked
+
+    return [Asked(cell=one, wanted=_wanted(arguments, one)) for one in cells]
+
+
+def planned(asked: Sequence[Any]) -> Any:
     """The tasks of cells, with what they wait for."""
     from harness.matrix import past, plan
 
     screen.watch()
-    asked = [plan.Asked(cell=one, wanted=_wanted(arguments, one)) for one in cells]
     with tempfile.TemporaryDirectory(prefix="harness-matrix-") as scratch:
         return plan.make(asked, project.root(), Path(scratch) / "programs.log", past.newest())
 
@@ -203,7 +216,8 @@ def _wanted(arguments: argparse.Namespace, one: MatrixCell) -> Any:
     return cell.from_arguments(made)
 
 
-def _selected(arguments: argparse.Namespace) -> tuple[tuple[MatrixCell, ...], Any]:
+def selected(arguments: argparse.Namespace) -> tuple[tuple[MatrixCell, ...], Any]:
+    """The cells that are asked for, and the whole matrix."""
     from harness.matrix import file
 
     matrix = file.load(_file(arguments), project.root())

@@ -4,8 +4,10 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from harness import cache
 from harness.errors import ExitCode, UsageError
 from harness.executors import Executor, Finished, Order
 from harness.matrix import outcome
@@ -160,6 +162,8 @@ class MatrixRun:
 
     def _end(self, finished: Finished) -> None:
         task = self._tasks[finished.task]
+        if task.kind is Kind.BUILD and "image" in finished.document:
+            cache.hold(Path(finished.document["image"]).parent)  # for the cells that wait for it
         self._keep(outcome.of(task, finished, resumed=task.name in self._begun))
         self._schedule.ended(task.name)
         state = self.state()

@@ -77,7 +77,7 @@ def document(told: Told, exit_code: int) -> dict[str, Any]:
         "exit": int(exit_code),
         "cells": [_cell(task.command, one) for task, one in _ended(told, Kind.TEST)],
         "left_out": list(told.left_out),
-        **asdict(totals(told)),
+        "totals": asdict(totals(told)),
     }
 
 

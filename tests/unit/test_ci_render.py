@@ -17,9 +17,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import matrixfile, render
+from harness import render
 from harness.cli import ci, main
 from harness.errors import ExitCode, UsageError
+from harness.matrix import file as matrixfile
 from harness.model import MatrixCell, Shape
 from harness.render import words
 from tests import workflow

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness import execution, model
+from harness import host, model
 from harness.boots import Needs
 from harness.execution import Execution, Target
 from harness.guest import Guest
@@ -242,7 +242,7 @@ def test_one_group_uses_one_guest_and_says_so(tmp_path: Path) -> None:
 def test_memory_bounds_how_many_guests_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "_free_mib", lambda: 1400.0)
+    monkeypatch.setattr(host, "free_mib", lambda: 1400.0)
     tests = [one(f"a/{number}", "test") for number in range(8)]
     _, guests, watch = run(tmp_path, tests, passes, parallel=4)
     assert guests.most <= 2
@@ -252,7 +252,7 @@ def test_memory_bounds_how_many_guests_there_are(
 def test_processors_say_how_many_guests_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "_processors", lambda: 6)
+    monkeypatch.setattr(host, "processors", lambda: 6)
 
     tests = [one(f"a/{number}", "test") for number in range(12)]
     for cpus, most in ((1, 6), (2, 3), (8, 1)):

@@ -85,7 +85,7 @@ LAYERS = (
     ("matrix.record", "matrix.outcome", "matrix.schedule"),
     ("matrix.past", "matrix.run"),
     ("matrix.plan", "matrix.view"),
-    ("matrix.page", "matrix.summary"),
+    ("matrix.page", "matrix.summary", "matrix.nightly"),
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
     ("cli.cell",),
@@ -102,7 +102,7 @@ LAYERS = (
         "cli.judge",
         "cli.history",
     ),
-    ("cli.run", "cli.repro"),
+    ("cli.run", "cli.repro", "cli.nightly"),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`harness nightly`: the matrix against the last night."""
+
+import argparse
+import contextlib
+import json
+import sys
+from typing import Any
+
+from harness.cli import matrix, parser
+from harness.errors import ExitCode, UsageError
+from harness.model import SCHEMA
+
+
+def add(commands: Any) -> None:
+    """See harness.cli.build()."""
+    made = parser.command(
+        commands, "nightly", _nightly, "fetch the trees, run the matrix, say what is new"
+    )
+    matrix.add_options(made)
+    made.add_argument(
+        "--resume", action="store_true", help="go on with the last night, which was interrupted"
+    )
+
+
+def _nightly(arguments: argparse.Namespace) -> int:
+    from harness.matrix import nightly, record
+
+    before = nightly.nights()
+    if arguments.resume:
+        if not before or before[0].exit is not None:
+            raise UsageError("no night was interrupted", hint="leave --resume out to begin one")
+        night = before.pop(0)
+        made = record.MatrixRecord(night.directory)
+    else:
+        cells, _ = matrix.selected(arguments)
+        asked = matrix.asked(arguments, cells)
+        applied = []
+        for one in nightly.check(asked, [one for one in before if one.exit is not None]):
+            applied.append(one)
+            for line in nightly.applied_lines([one]):
+                print(f"harness: {line}", file=sys.stderr)
+        plan = matrix.planned(asked)
+        made = record.MatrixRecord.new(plan.tasks, matrix.source(arguments))
+        night = nightly.Night(directory=made.path, applied=tuple(applied))
+        night.write()
+    with made:
+        code = matrix.go_on(arguments, made)
+    if code == ExitCode.INTERRUPTED:
+        print("harness: next: harness nightly --resume", file=sys.stderr)
+        return code
+    return _tell(arguments, night, [one for one in before if one.exit is not None])
+
+
+def _tell(arguments: argparse.Namespace, night: Any, before: Any) -> int:
+    """What the night comes to, on the page too."""
+    from harness.matrix import nightly, record, summary
+    from harness.matrix.page import Page
+
+    told = record.load(night.directory)
+    night = nightly.judge(night, told, before)
+    night.write()
+    page = Page(night.directory / "report.html", told.ended.values())
+    *shown, last = nightly.lines(night)
+    page.write("; ".join([last, *(line for line in shown if line.startswith("new:"))]))
+    if arguments.json:
+        about = json.loads((night.directory / nightly.FILE).read_text())
+        totals = summary.document(told, night.exit or 0)
+        print(json.dumps({**totals, **about, "schema": SCHEMA, "exit": night.exit}, indent=1))
+    else:
+        with contextlib.suppress(IndexError):
+            print(f"compared with {before[0].directory.name}")
+        print(*shown, last, sep="\n")
+    return int(night.exit or 0)
