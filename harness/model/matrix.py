@@ -46,7 +46,7 @@ class MatrixCell:
         """The arguments of `harness` that run it."""
         words = ["run", "--tree", self.tree]
         if self.series != "base":
-            words += ["--series", self.series, "--base"]
+            words += ["--series", self.series, "--base", "--new-only"]
         words += [word for name in self.fragments for word in ("--kconfig", name)]
         words += [word for text in self.settings for word in ("--set", text)]
         words += [word for name in self.suites for word in ("--suite", name)]
