@@ -13,7 +13,7 @@ from harness import cache
 from harness.history import History
 from harness.journal import JOURNAL, STAMP
 
-KINDS = ("runs", "boots")
+KINDS = ("runs", "boots", "matrices")
 """The directories of `$XDG_STATE_HOME/harness` that hold run directories."""
 
 

@@ -2,12 +2,11 @@
 """`harness nightly`: the matrix against the last night."""
 
 import argparse
-import contextlib
 import json
 import sys
 from typing import Any
 
-from harness.cli import matrix, parser
+from harness.cli import matrix, parser, screen
 from harness.errors import ExitCode, UsageError
 from harness.model import SCHEMA
 
@@ -68,7 +67,8 @@ def _tell(arguments: argparse.Namespace, night: Any, before: Any) -> int:
         totals = summary.document(told, night.exit or 0)
         print(json.dumps({**totals, **about, "schema": SCHEMA, "exit": night.exit}, indent=1))
     else:
-        with contextlib.suppress(IndexError):
-            print(f"compared with {before[0].directory.name}")
-        print(*shown, last, sep="\n")
+        for line in summary.lines(told, colour=screen.colour(sys.stdout)):
+            print(line)
+        print(f"compared with {before[0].directory.name}" if before else "the first night")
+        print(*shown, last, f"report: {page.path}", sep="\n")
     return int(night.exit or 0)

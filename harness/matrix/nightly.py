@@ -16,7 +16,7 @@ from harness.history import History
 from harness.matrix import record, view
 from harness.matrix.plan import Asked
 from harness.matrix.record import Told
-from harness.model import SCHEMA, Ended, Outcome, Row, Series, Verdict
+from harness.model import SCHEMA, Ended, Kind, Outcome, Row, Series, Verdict
 
 FILE = "nightly.json"
 _NIGHTS = 30
@@ -133,7 +133,8 @@ def _culprit(
 
 def judge(night: Night, told: Told, before: Sequence[Night]) -> Night:
     """The night with what became of its matrix, and what of it is new."""
-    cells = {name: _cell(one) for name, one in told.ended.items() if _is_cell(told, name)}
+    names = {task.name for task in told.tasks if task.kind is Kind.TEST}
+    cells = {name: _cell(one) for name, one in told.ended.items() if name in names}
     flaky = _flaky()
     new = [*_new_applies(night.applied, before)]
     fixed: list[str] = []
@@ -150,10 +151,6 @@ def judge(night: Night, told: Told, before: Sequence[Night]) -> Night:
         fixed=tuple(fixed),
         exit=_exit_code(new, cells),
     )
-
-
-def _is_cell(told: Told, name: str) -> bool:
-    return any(task.name == name and task.kind == "test" for task in told.tasks)
 
 
 def _cell(one: Ended) -> dict[str, Any]:
