@@ -2,6 +2,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def run(
     return directory
 
 
-def a(outcome: Outcome = Outcome.PASS, **more: object) -> Result:
+def a(outcome: Outcome = Outcome.PASS, **more: Any) -> Result:
     return runs.result("s/a", outcome, boot=7, **more)
 
 
