@@ -65,7 +65,7 @@ def lines(told: Told, *, colour: bool = False) -> Iterator[str]:
     made = totals(told)
     yield (
         f"{made.cells} of {len(cells)} cells, {made.bad} not good; {made.built} kernels built, "
-        f"{made.cached} times one from the cache; {made.boots} boots; {duration(made.wall_s)}"
+        f"{made.cached} taken from the cache; {made.boots} boots; {duration(made.wall_s)}"
     )
 
 

@@ -83,7 +83,7 @@ class Plain:
 
 
 class Live:
-    """A table of what runs, under the lines of what has ended."""
+    """A table of what runs, under the lines of what has ended badly."""
 
     def __init__(self, display: Any, width: int) -> None:
         self._display = display
@@ -97,10 +97,10 @@ class Live:
         """See run.Watch."""
         from rich.text import Text
 
-        if task.kind is Kind.BUILD and not ended.exit:
-            return
+        if not ended.exit:
+            return  # a line of the table at the end
         line = Text(f"{task.name:<{self._width}}  ")
-        line.append(f"{summary(task, ended):<32}", "red" if ended.exit else "green")
+        line.append(f"{summary(task, ended):<32}", "red")
         line.append(f" {ended.duration_s:>7.1f} s")
         self._display.console.print(line)
         if ended.error:
@@ -146,6 +146,6 @@ def shown(tasks: Mapping[str, Task], *, live: bool, colour: bool) -> Iterator[Wa
     from rich.console import Console
     from rich.live import Live as Display
 
-    console = Console(stderr=True, no_color=not colour, highlight=False)
+    console = Console(stderr=True, force_terminal=True, no_color=not colour, highlight=False)
     with Display(console=console, auto_refresh=False, transient=True) as display:
         yield Live(display, width)
