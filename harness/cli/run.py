@@ -151,7 +151,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 def execute(arguments: argparse.Namespace) -> int:
     """One run from its options to its report; returns the exit status."""
-    from harness import earlier, verdict
+    from harness import earlier, host, verdict
     from harness.history import note
     from harness.pipeline import CellRun
     from harness.record import document
@@ -187,7 +187,7 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             code = verdict.exit_code(run, new_only=arguments.new_only)
         said = error.message if error else "interrupted" if interrupted else ""
-        made = document(run, code, said)
+        made = document(run, code, said) | {"cpu_s": round(host.used_s(), 2)}
         record.finish(made)
     note(record.path)
     if as_json:

@@ -62,6 +62,7 @@ def _of_document(told: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run_dir": told.get("run_dir", ""),
         "error": told.get("error", ""),
+        "cpu_s": told.get("cpu_s", 0.0),
         "counts": dict(Counter(str(one["outcome"]) for one in results)),
         "new": sum(one.get("verdict") in (Verdict.NEW, Verdict.CHANGED) for one in results),
     }

@@ -22,8 +22,8 @@ class Past:
     """Durations by command line, and by what is alike."""
 
     def __init__(self, matrices: Iterable[Path]) -> None:
-        self._exact: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._alike: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._exact: dict[tuple[str, ...], list[Ended]] = defaultdict(list)
+        self._alike: dict[tuple[str, ...], list[Ended]] = defaultdict(list)
         for directory in matrices:
             with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
                 self._read(directory)
@@ -35,18 +35,24 @@ class Past:
             if ended is None or ended.exit in _SAYS_NOTHING or not _whole(task, ended):
                 continue
             if len(self._exact[task.argv]) < _SAMPLES:
-                self._exact[task.argv].append(ended.duration_s)
+                self._exact[task.argv].append(ended)
             for key in _alike(task):
-                self._alike[key].append(ended.duration_s)
+                self._alike[key].append(ended)
 
     def expect(self, task: Task) -> Task:
-        """The task with how long it is going to take: the median of its own past, or of that of
-        the tasks that are most like it."""
-        if own := self._exact.get(task.argv):
-            return replace(task, expected_s=round(statistics.median(own), 1), known=True)
+        """The task with how long it is going to take, and what load it is: the median of its own
+        past, or of that of the tasks that are most like it."""
+        own = self._exact.get(task.argv, [])
         like = (self._alike.get(key) for key in _alike(task))
-        found = next((times for times in like if times), [_UNKNOWN_S[task.kind]])
-        return replace(task, expected_s=round(statistics.median(found), 1), known=False)
+        found = own or next((past for past in like if past), [])
+        times = [one.duration_s for one in found] or [_UNKNOWN_S[task.kind]]
+        loads = [one.cpu_s / one.duration_s for one in own if one.cpu_s and one.duration_s]
+        return replace(
+            task,
+            expected_s=round(statistics.median(times), 1),
+            load=round(statistics.median(loads), 2) if loads else 0.0,
+            known=bool(own),
+        )
 
 
 def newest() -> Past:

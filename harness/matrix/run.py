@@ -127,7 +127,7 @@ class MatrixRun:
         lasts = 0.0
         for grant, since_s in running:
             left_s = max(0.0, grant.task.expected_s - since_s)
-            work += left_s * grant.cpus
+            work += left_s * grant.share
             lasts = max(lasts, left_s)
         return max(lasts, work / self._executor.capacity.cpus)
 

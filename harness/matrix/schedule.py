@@ -2,12 +2,14 @@
 """What of a matrix begins when: pure, on a clock that the caller has.
 
 List scheduling: whenever there is room, the task begins that is first by priority, then builds
-before tests (as those wait for them), then by the longest chain of work that hangs on it. One
-kernel is built at a time where there are few processors, those of one object directory one after
-the other, as the next one is then a matter of the files that differ.
+before tests (as those wait for them), then by the longest chain of work that hangs on it. A test
+takes as many processors as its guest has, or as few as it kept busy in the past: many wait for
+most of their time. One kernel is built at a time where there are few processors, those of one
+object directory one after the other, as the next one is then a matter of the files that differ.
 """
 
 import heapq
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,18 +18,27 @@ from harness.executors import Capacity
 from harness.model import Kind, Task
 
 _CPUS_A_BUILD = 8  # processors that make another build at a time worth it
+_UNIT = 10  # room is given in tenths of a processor
+_LEAST = 2  # of them for whatever begins
+_SPARE = 1.25  # what a past load is multiplied by, as it is no even one
+_CROWD = 2  # processors of guests for each of the machine, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A task that is to begin now, and the processors that it may use."""
+    """A task that is to begin now, the processors that it may use, and the share of the machine's
+    that is counted as its own."""
 
     task: Task
     cpus: int
+    share: float = 1.0
 
 
 Rank = tuple[int, float, int]
 """Where a task stands in its line: priority, work that hangs on it, place in the plan."""
+
+Room = tuple[int, int, int]
+"""What a test takes: tenths of processors, processors of its guest, MiB."""
 
 
 @dataclass(slots=True)
@@ -48,7 +59,8 @@ class Schedule:
         self._place = {task.name: number for number, task in enumerate(tasks)}
         self._capacity = capacity
         self._builds_at_once = max(1, capacity.cpus // _CPUS_A_BUILD)
-        self._free_cpus, self._free_mib = capacity.cpus, capacity.memory_mib
+        self._free, self._free_mib = capacity.cpus * _UNIT, capacity.memory_mib
+        self._crowd = 0  # processors of the guests that run
         self._after: dict[str, list[str]] = defaultdict(list)
         self._missing: dict[str, int] = {}
         for task in self._tasks.values():
@@ -57,7 +69,7 @@ class Schedule:
             for name in needs:
                 self._after[name].append(task.name)
         self._tails = tails(list(self._tasks.values()))
-        self._tests: dict[tuple[int, int], _Line] = defaultdict(_Line)
+        self._tests: dict[Room, _Line] = defaultdict(_Line)
         self._builds: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self._group = ""
         self._grants: dict[str, Grant] = {}
@@ -65,7 +77,7 @@ class Schedule:
         self._idle = set(self._tasks)
         self.left_out: list[Task] = []
         self.waiting_work_s = sum(
-            task.expected_s * self._cpus(task) for task in self._tasks.values()
+            task.expected_s * self._units(task) / _UNIT for task in self._tasks.values()
         )
         for name, missing in self._missing.items():
             if not missing:
@@ -89,8 +101,10 @@ class Schedule:
     def ended(self, name: str) -> None:
         """A task has come to its end, well or not: what needs it may begin."""
         grant = self._grants.pop(name)
-        self._free_cpus += grant.cpus
+        self._free += round(grant.share * _UNIT)
         self._free_mib += self._memory(grant.task)
+        if grant.task.kind is Kind.TEST:
+            self._crowd -= grant.cpus
         for after in self._after[name]:
             self._missing[after] -= 1
             if not self._missing[after] and after in self._idle:
@@ -102,7 +116,7 @@ class Schedule:
             place = -task.priority, self._place[name], name
             heapq.heappush(self._builds[task.group], place)
             return
-        line = self._tests[self._cpus(task), self._memory(task)]
+        line = self._tests[self._room(task)]
         heapq.heappush(line.ranks, (self._rank(task), name))
 
     def _rank(self, task: Task) -> Rank:
@@ -115,12 +129,8 @@ class Schedule:
         tops = [(line.ranks[0], room) for room, line in self._tests.items() if line.ranks]
         most = max((-rank[0] for (rank, _), _ in tops), default=None)
         if build is not None and (most is None or build.priority >= most):
-            return build if self._memory(build) <= self._free_mib and self._free_cpus else None
-        fitting = [
-            top
-            for top, (cpus, memory) in tops
-            if -top[0][0] == most and cpus <= self._free_cpus and memory <= self._free_mib
-        ]
+            return build if self._fits((_UNIT // 2, 0, self._memory(build))) else None
+        fitting = [top for top, room in tops if -top[0][0] == most and self._fits(room)]
         return self._tasks[min(fitting)[1]] if fitting else None
 
     def _first_build(self) -> Task | None:
@@ -142,26 +152,40 @@ class Schedule:
             heapq.heappop(self._builds[task.group])
             self._group = task.group
         else:
-            heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
+            heapq.heappop(self._tests[self._room(task)].ranks)
         self._no_more_waits(task)
-        cpus = self._share(task)
-        self._free_cpus -= cpus
+        units = self._units(task) if task.kind is Kind.TEST else self._compilers()
+        units = min(units, self._free)
+        cpus = self._cpus(task) if task.kind is Kind.TEST else max(1, units // _UNIT)
+        self._free -= units
         self._free_mib -= self._memory(task)
-        self._grants[task.name] = Grant(task=task, cpus=cpus)
+        if task.kind is Kind.TEST:
+            self._crowd += cpus
+        self._grants[task.name] = Grant(task=task, cpus=cpus, share=units / _UNIT)
         return self._grants[task.name]
 
     def _no_more_waits(self, task: Task) -> None:
         self._idle.discard(task.name)
         self.waiting[task.kind] -= 1
-        self.waiting_work_s -= task.expected_s * self._cpus(task)
+        self.waiting_work_s -= task.expected_s * self._units(task) / _UNIT
 
-    def _share(self, task: Task) -> int:
-        """A compiler takes what there is, and half where tests could use the rest."""
-        if task.kind is Kind.TEST:
-            return self._cpus(task)
+    def _compilers(self) -> int:
+        """The room of a build: what there is, and half where tests could use the rest."""
         tests = any(line.ranks for line in self._tests.values())
-        wanted = self._capacity.cpus // (2 if tests else 1) // self._builds_at_once
-        return min(max(1, wanted), self._free_cpus)
+        return max(1, self._capacity.cpus // (2 if tests else 1) // self._builds_at_once) * _UNIT
+
+    def _room(self, task: Task) -> Room:
+        return self._units(task), self._cpus(task), self._memory(task)
+
+    def _fits(self, room: Room) -> bool:
+        units, cpus, memory = room
+        crowd = self._crowd + cpus <= _CROWD * self._capacity.cpus
+        return units <= self._free and crowd and memory <= self._free_mib
+
+    def _units(self, task: Task) -> int:
+        """Tenths of a processor that a task has to have."""
+        most = self._cpus(task) * _UNIT
+        return min(most, max(_LEAST, math.ceil(task.load * _SPARE * _UNIT))) if task.load else most
 
     def _cpus(self, task: Task) -> int:
         return min(task.cpus, self._capacity.cpus)
@@ -183,7 +207,7 @@ class Schedule:
         if task.kind is Kind.BUILD:
             heapq.heappop(self._builds[task.group])
         elif not self._missing[name]:
-            heapq.heappop(self._tests[self._cpus(task), self._memory(task)].ranks)
+            heapq.heappop(self._tests[self._room(task)].ranks)
         for after in self._after[name]:
             self._leave_out(after)
 
@@ -219,7 +243,7 @@ def estimate(tasks: Sequence[Task], capacity: Capacity) -> Estimate:
     while True:
         while (grant := schedule.begin()) is not None:
             heapq.heappush(ends, (now + grant.task.expected_s, grant.task.name))
-            work += grant.task.expected_s * grant.cpus
+            work += grant.task.expected_s * grant.share
         if not ends:
             break
         now, name = heapq.heappop(ends)

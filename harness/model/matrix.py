@@ -74,8 +74,9 @@ class Task:
 
     `name` is the cell's, or says which kernel; `argv` are arguments of `harness`. It takes `cpus`
     processors and `memory_mib` while it runs, and begins when the tasks that it `needs` have
-    ended. Builds of one `group` use one object directory. `expected_s` is how long it takes,
-    `known` where that was seen before."""
+    ended. Builds of one `group` use one object directory. `expected_s` is how long it takes, and
+    `load` how many processors it keeps busy meanwhile (0: not known); `known` where that was seen
+    before."""
 
     name: str
     kind: Kind
@@ -86,6 +87,7 @@ class Task:
     priority: int = 0
     group: str = ""
     expected_s: float = 60.0
+    load: float = 0.0
     known: bool = False
 
     @property
@@ -99,7 +101,8 @@ class Ended:
     """What became of a task: its exit status and how long it took. `run_dir` is the record that it
     wrote, empty for none. Of a cell: what the tests of its last kernel came to, how many of them
     are new, the boots, the kernels that were built and those from the cache; `error` is why a
-    stage failed; `resumed`, a part of it had run before an interruption."""
+    stage failed; `cpu_s` the processors' time (0: not known); `resumed`, a part of it had run
+    before an interruption."""
 
     task: str
     exit: int
@@ -111,4 +114,5 @@ class Ended:
     boots: int = 0
     built: int = 0
     cached: int = 0
+    cpu_s: float = 0.0
     resumed: bool = False

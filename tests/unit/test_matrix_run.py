@@ -258,3 +258,14 @@ def test_whoever_looks_on_sees_it_all() -> None:
         assert first < looker.tasks.index(f"{task.name} ends")
     last = looker.states[-1]
     assert last.cells_ended == last.cells == 4 and not last.running and last.left_s == 0
+
+
+def test_what_kept_a_processor_busy_is_known() -> None:
+    tasks = [task for task in plan() if task.kind is Kind.TEST]
+    with MatrixRecord.new(tasks, {}) as made:
+        for task in tasks:
+            made.end(Ended(task=task.name, exit=0, duration_s=100.0, cpu_s=25.0))
+    past = Past([made.path])
+    assert past.expect(tasks[0]).load == 0.25
+    other = Task(name="6.1/s/k1/one", kind=Kind.TEST, argv=("run", "elsewhere"))
+    assert past.expect(other).load == 0 and past.expect(other).expected_s == 100.0

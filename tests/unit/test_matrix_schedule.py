@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -207,3 +208,28 @@ def test_everything_of_a_plan_runs_once_within_the_machine(seed: int) -> None:
         schedule.ended(name)
         ended.add(name)
     assert sorted(seen) == sorted(task.name for task in tasks)
+
+
+def test_what_waits_for_most_of_its_time_is_run_beside_others() -> None:
+    idle = [replace(cell(f"idle{n}", seconds=99), load=0.2) for n in range(9)]
+    schedule = Schedule([*idle, cell("busy", seconds=9)], TWO)
+    names = [name for name, _ in begun(schedule)]
+    assert names == ["idle0", "idle1", "idle2", "idle3"]  # no more guests than twice the machine
+    for name in names:
+        schedule.ended(name)
+    assert len(begun(schedule)) == 4
+    free = Schedule([idle[0], cell("one"), cell("two")], TWO)
+    assert [name for name, _ in begun(free)] == ["idle0", "one"]  # 0.3 and 1 of 2, no room for 1
+
+
+def test_a_load_is_never_more_than_the_guest_has_nor_nothing() -> None:
+    hot = replace(cell("hot"), load=1.7)
+    cold = [replace(cell(f"cold{n}"), load=0.001) for n in range(4)]
+    assert [name for name, _ in begun(Schedule([hot, cell("other")], TWO))] == ["hot", "other"]
+    assert len(begun(Schedule([hot, *cold], TWO))) == 4
+
+
+def test_a_build_goes_on_beside_tests_that_wait() -> None:
+    idle = [replace(cell(f"idle{n}"), load=0.3) for n in range(2)]
+    schedule = Schedule([*idle, build("k"), cell("later", "k")], TWO)
+    assert begun(schedule) == [("k", 1), ("idle0", 1), ("idle1", 1)]
