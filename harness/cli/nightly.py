@@ -4,11 +4,11 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from harness.cli import matrix, parser, screen
 from harness.errors import ExitCode, UsageError
-from harness.model import SCHEMA
 
 
 def add(commands: Any) -> None:
@@ -63,9 +63,10 @@ def _tell(arguments: argparse.Namespace, night: Any, before: Any) -> int:
     *shown, last = nightly.lines(night)
     page.write("; ".join([last, *(line for line in shown if line.startswith("new:"))]))
     if arguments.json:
-        about = json.loads((night.directory / nightly.FILE).read_text())
-        totals = summary.document(told, night.exit or 0)
-        print(json.dumps({**totals, **about, "schema": SCHEMA, "exit": night.exit}, indent=1))
+        about = summary.document(told, int(night.exit or 0))
+        said = asdict(night)
+        about |= {key: said[key] for key in ("applied", "new", "fixed")}
+        print(json.dumps(about, indent=1))
     else:
         for line in summary.lines(told, colour=screen.colour(sys.stdout)):
             print(line)
