@@ -2,7 +2,7 @@
 """What runs of the same command line that did not end know, so that it is not run again."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,13 +27,21 @@ class _Past:
     context: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stray:
+    """The splats of a run that no test has on a step, and what its results there depended on."""
+
+    contexts: Mapping[str, str]
+    splats: tuple[Splat, ...]
+
+
 class Earlier:
     """The results of some runs, the newest first. A result counts where all that it depends on is
     as it was; one that was the host's fault never does."""
 
     def __init__(self, runs: Sequence[Path] = ()) -> None:
         self._past: dict[tuple[str, str, int], _Past] = {}
-        self._stray: dict[str, tuple[Splat, ...]] = {}
+        self._stray: dict[str, list[_Stray]] = {}
         for directory in runs:
             with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
                 self._read(directory)
@@ -44,13 +52,15 @@ class Earlier:
             context = told.contexts.get(one.kernel, {}).get(one.test, "")
             if not context or one.outcome is Outcome.ERROR:
                 continue
-            if one.kernel not in self._stray:
-                self._stray[one.kernel] = recorded.results_of(directory, one.kernel)[1]
             # The boots are that run's.
             splats = tuple(replace(splat, boot=0) for splat in one.splats)
             found = Found(result=replace(one, boot=0, splats=splats), run=directory.name)
             key = one.kernel, one.test, one.round
             self._past.setdefault(key, _Past(found=found, context=context))
+        for label in {one.kernel for one in told.results}:
+            stray = recorded.results_of(directory, label)[1]
+            about = _Stray(contexts=told.contexts.get(label, {}), splats=stray)
+            self._stray.setdefault(label, []).append(about)
 
     def __bool__(self) -> bool:
         return bool(self._past)
@@ -60,19 +70,22 @@ class Earlier:
         past = self._past.get((label, test, number))
         return past.found if past is not None and past.context == context else None
 
-    def stray(self, label: str) -> tuple[Splat, ...]:
-        """The splats on a step that no test has."""
-        return tuple(replace(splat, boot=0) for splat in self._stray.get(label, ()))
+    def stray(self, label: str, contexts: Mapping[str, str]) -> tuple[Splat, ...]:
+        """The splats on a step that no test has, of the newest run of the same kernel."""
+        for one in self._stray.get(label, ()):
+            if set(one.contexts.items()) & set(contexts.items()):
+                return tuple(replace(splat, boot=0) for splat in one.splats)
+        return ()
 
 
-def runs(command: Sequence[str]) -> Iterator[Path]:
-    """The run directories of a command line since the last one that came to its end, the newest
-    first. `command` is without what run() leaves out of it."""
-    for directory in recorded.recent():
-        if plain(recorded.argv_of(directory)) != list(command):
+def runs(argv: Sequence[str], parent: Path | None = None) -> Iterator[Path]:
+    """The run directories of a command line below `parent` (default: the user's) since the last
+    one that came to its end, the newest first."""
+    wanted = plain(argv)
+    for directory in recorded.recent(parent):
+        if plain(recorded.argv_of(directory)) != wanted:
             continue
-        ended = recorded.exit_of(directory)
-        if ended not in (None, ExitCode.INTERRUPTED):
+        if recorded.exit_of(directory) not in (None, ExitCode.INTERRUPTED):
             return
         yield directory
 
@@ -82,6 +95,6 @@ def plain(argv: Sequence[str]) -> list[str]:
     return [word for word in argv if word not in ("--resume", "--json")]
 
 
-def of(argv: Sequence[str]) -> Earlier:
+def of(argv: Sequence[str], parent: Path | None = None) -> Earlier:
     """What is known of the command line: nothing where no run of it was interrupted."""
-    return Earlier(list(runs(plain(argv))))
+    return Earlier(list(runs(argv, parent)))

@@ -181,6 +181,15 @@ class History:
         )
         return [Flake(**one) for one in _named(rows)]
 
+    def flaky_contexts(self) -> set[str]:
+        """The contexts of flakes(), for tests that fail without the kernel's dying of it."""
+        rows = self._db.execute(
+            "SELECT context FROM results WHERE context != ''"
+            " GROUP BY test, context HAVING sum(outcome IN ('fail', 'timeout')) > 0"
+            " AND sum(outcome = 'pass') > 0 AND sum(outcome = 'crash') = 0"
+        )
+        return {row[0] for row in rows}
+
     def run_with(self, kernel: str, contexts: Sequence[str]) -> Path | None:
         """The newest finished run that is there and has a result for each of these contexts on that
         step, in its first round."""

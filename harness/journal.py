@@ -32,6 +32,13 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(directory / JOURNAL, flags, 0o644)
         self._lock()
+        self._mend()
+
+    def _mend(self) -> None:
+        """End a line that a killed process, or a full disk, has left in the middle."""
+        size = os.fstat(self._fd).st_size
+        if size and (self.path / JOURNAL).read_bytes()[-1:] != b"\n":
+            os.write(self._fd, b"\n")
 
     def _lock(self) -> None:
         for _ in range(_LOOKS):
@@ -50,7 +57,9 @@ class Journal:
         """One more line, on disk when this returns."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"schema": SCHEMA, "event": event, "time": now, **fields}, default=str)
-        os.write(self._fd, line.encode() + b"\n")
+        data = line.encode() + b"\n"
+        while data:
+            data = data[os.write(self._fd, data) :]
         os.fsync(self._fd)
 
     def __enter__(self) -> Self:
@@ -71,6 +80,12 @@ def read(directory: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
+
+
+def recent(parent: Path) -> list[Path]:
+    """The directories below `parent` that have a journal, the newest first."""
+    found = (path for path in parent.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in found if (path / JOURNAL).exists())[::-1]
 
 
 def new_directory(parent: Path, *parts: str) -> Path:

@@ -177,7 +177,7 @@ class CellRun:
             watch=self._watch,
             earlier=partial(self._known_of_test, step.label),
         )
-        execution.go_on_from(self._earlier.stray(step.label))
+        execution.go_on_from(self._earlier.stray(step.label, self._contexts[step.label]))
         self._executions[step.label] = execution
         last = step is self._steps[-1]
         if not step.between:

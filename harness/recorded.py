@@ -4,6 +4,7 @@
 Everything comes from the journal, so a run that was killed in the middle can be read as well.
 """
 
+import contextlib
 import datetime
 import hashlib
 import shlex
@@ -99,10 +100,9 @@ class Recorded:
         return len(self.cell.get("stack", {}).get("patches", ()))
 
 
-def recent() -> list[Path]:
-    """The run directories of this user, the newest first."""
-    found = (p for p in cache.runs().iterdir() if not p.name.startswith("."))
-    return sorted(p for p in found if (p / JOURNAL).exists())[::-1]
+def recent(parent: Path | None = None) -> list[Path]:
+    """The run directories below `parent`, the newest first; those of this user without it."""
+    return journal.recent(parent or cache.runs())
 
 
 def find(name: str = "") -> Path:
@@ -183,14 +183,17 @@ def document_of(directory: Path) -> Mapping[str, Any]:
 
 def argv_of(directory: Path) -> tuple[str, ...]:
     """The command line of a run, as its journal begins; empty where that is not known."""
-    first = next(journal.read(directory), {})
-    return tuple(first.get("argv", ()))
+    with contextlib.suppress(OSError):  # removed meanwhile
+        return tuple(next(journal.read(directory), {}).get("argv", ()))
+    return ()
 
 
 def exit_of(directory: Path) -> int | None:
-    """How a run ended; None when it was killed, or goes on."""
-    ends = (event["exit"] for event in journal.read(directory) if event.get("event") == "finish")
-    return next(ends, None)
+    """How a run ended; None when it was killed, goes on or is gone."""
+    with contextlib.suppress(OSError):
+        events = journal.read(directory)
+        return next((one["exit"] for one in events if one.get("event") == "finish"), None)
+    return None
 
 
 def _run(

@@ -13,6 +13,8 @@ from harness import cache
 from harness.history import History
 from harness.journal import JOURNAL, STAMP
 
+NIGHT = "nightly.json"
+"""In the directory of a matrix that was a night: the newest one stays, to compare with."""
 KINDS = ("runs", "boots", "matrices")
 """The directories of `$XDG_STATE_HOME/harness` that hold run directories."""
 
@@ -50,9 +52,11 @@ def collect(wish: Wish, *, dry_run: bool = False) -> list[Entry]:
 
 
 def entries() -> list[Entry]:
-    """All run directories that no run is in, the oldest first."""
+    """All run directories that no run is in, the oldest first; not the newest night."""
     found = [entry for kind in KINDS for entry in _entries(cache.runs(kind))]
-    return sorted(found, key=lambda entry: (entry.began, entry.path.name))
+    found.sort(key=lambda entry: (entry.began, entry.path.name))
+    nights = [entry for entry in found if (entry.path / NIGHT).exists()]
+    return [entry for entry in found if entry not in nights[-1:]]
 
 
 def _chosen(wish: Wish) -> list[Entry]:

@@ -57,6 +57,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 def _matrix(arguments: argparse.Namespace) -> int:
     if arguments.estimate and not arguments.list:
         raise UsageError("--estimate goes with --list")
+    check(arguments, resumes=arguments.resume is not None or arguments.show is not None)
     if arguments.list:
         return _list(arguments)
     if arguments.show is not None:
@@ -64,6 +65,20 @@ def _matrix(arguments: argparse.Namespace) -> int:
     if arguments.resume is not None:
         return _resume(arguments)
     return _run(arguments)
+
+
+def check(arguments: argparse.Namespace, *, resumes: bool) -> None:
+    """UsageError for what would be found wrong later."""
+    if arguments.slots is not None and arguments.slots < 1:
+        raise UsageError("--slots wants a number above 0")
+    _deadline_s(arguments)
+    if resumes and (arguments.file or arguments.select):
+        raise UsageError("--file and --select are for a new matrix")
+
+
+def _deadline_s(arguments: argparse.Namespace) -> float | None:
+    text = arguments.deadline
+    return parser.seconds("--deadline", text) if text is not None else None
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -93,14 +108,13 @@ def _resume(arguments: argparse.Namespace) -> int:
     return code
 
 
-def go_on(arguments: argparse.Namespace, made: Any) -> int:
-    """Run what is left of a matrix; its exit status."""
+def go_on(arguments: argparse.Namespace, made: Any, again: str = "") -> int:
+    """Run what is left of a matrix; its exit status. `again` is the command to go on with it."""
     from harness.executors.local import Local
     from harness.matrix import record, view
     from harness.matrix.page import Page
     from harness.matrix.run import MatrixRun
 
-    deadline_s = parser.seconds("--deadline", arguments.deadline) if arguments.deadline else None
     told = record.load(made.path)
     page = Page(made.path / "report.html", told.ended.values())
     tasks = {task.name: task for task in told.tasks}
@@ -109,13 +123,15 @@ def go_on(arguments: argparse.Namespace, made: Any) -> int:
     code = ExitCode.INTERRUPTED
     try:
         with (
-            Local(_slots(arguments)) as executor,
+            Local(arguments.slots) as executor,
             view.shown(tasks, live=live, colour=colour) as shown,
         ):
-            code = MatrixRun(made, executor, (shown, page), told).run(deadline_s)
+            code = MatrixRun(made, executor, (shown, page), told).run(_deadline_s(arguments))
     except KeyboardInterrupt:
-        name = made.path.name[-4:]
-        print(f"harness: interrupted; next: harness matrix --resume {name}", file=sys.stderr)
+        pass  # as when a cell was interrupted
+    if code == ExitCode.INTERRUPTED:
+        again = again or f"harness matrix --resume {made.path.name[-4:]}"
+        print(f"harness: interrupted; next: {again}", file=sys.stderr)
     page.write("" if code != ExitCode.INTERRUPTED else "This matrix was interrupted.")
     return code
 
@@ -190,7 +206,7 @@ def _estimate(arguments: argparse.Namespace, plan: Any) -> Any:
     from harness.executors.local import Local
     from harness.matrix import schedule
 
-    return schedule.estimate(plan.tasks, Local(_slots(arguments)).capacity)
+    return schedule.estimate(plan.tasks, Local(arguments.slots).capacity)
 
 
 def asked(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> list[Any]:
@@ -226,10 +242,3 @@ def selected(arguments: argparse.Namespace) -> tuple[tuple[MatrixCell, ...], Any
 
 def _file(arguments: argparse.Namespace) -> Path:
     return arguments.file or project.root() / "ci/matrix.yaml"
-
-
-def _slots(arguments: argparse.Namespace) -> int | None:
-    slots: int | None = arguments.slots
-    if slots is not None and slots < 1:
-        raise UsageError("--slots wants a number above 0")
-    return slots

@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
 def _nightly(arguments: argparse.Namespace) -> int:
     from harness.matrix import nightly, record
 
+    matrix.check(arguments, resumes=arguments.resume)
     before = nightly.nights()
     if arguments.resume:
         if not before or before[0].exit is not None:
@@ -44,9 +45,8 @@ def _nightly(arguments: argparse.Namespace) -> int:
         night = nightly.Night(directory=made.path, applied=tuple(applied))
         night.write()
     with made:
-        code = matrix.go_on(arguments, made)
+        code = matrix.go_on(arguments, made, "harness nightly --resume")
     if code == ExitCode.INTERRUPTED:
-        print("harness: next: harness nightly --resume", file=sys.stderr)
         return code
     return _tell(arguments, night, [one for one in before if one.exit is not None])
 

@@ -163,11 +163,11 @@ def execute(arguments: argparse.Namespace) -> int:
     argv = text.without_options(arguments.argv, {"--resume": 0})
     watch = screen.watch()
     known = None
-    if getattr(arguments, "resume", False) and not (known := earlier.of(argv)):
+    parent = Path(arguments.output) if arguments.output else cache.runs()
+    if getattr(arguments, "resume", False) and not (known := earlier.of(argv, parent)):
         watch.note("no run of this command line was interrupted: this one begins anew")
     error: HarnessError | None = None
     interrupted = False
-    parent = Path(arguments.output) if arguments.output else cache.runs()
     with cell.open_record(wanted, parent) as record:
         record.cell(wanted, argv)
         look = _look if arguments.keep else None

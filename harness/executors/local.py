@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from harness import host, proc
+from harness import cache, host, proc
 from harness.errors import ExitCode
 from harness.executors import Capacity, Finished, Order
 
@@ -39,7 +39,8 @@ class Local:
         with order.log.open("wb") as log:
             process = proc.spawn(
                 [sys.executable, "-m", "harness", *order.argv, "--json"],
-                env={"HARNESS_JOBS": str(order.cpus)},
+                # Its record is looked for among all others, should this process be killed.
+                env={"HARNESS_JOBS": str(order.cpus), "HARNESS_OUTPUT": str(cache.runs())},
                 stderr=log.fileno(),
             )
         name = order.task.name

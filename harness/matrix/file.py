@@ -51,7 +51,7 @@ def load(path: Path, root: Path) -> Matrix:
     cells = [*made.product(), *made.included()]
     names = [cell.name for cell in cells]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise keys["include"].wrong(f"{twice} is there already")
+        raise keys.get("include", top).wrong(f"{twice} is there already")
     return made.without_excluded(cells)
 
 
@@ -68,7 +68,14 @@ def select(cells: Sequence[MatrixCell], wish: str) -> tuple[MatrixCell, ...]:
             hint = f"there are: {', '.join(known)}"
             raise UsageError(f"--select {wish}: no cell has {key}={value}", hint=hint)
         found = tuple(cell for cell in found if getattr(cell, key) == value)
+    if not found:
+        raise UsageError(f"--select {wish}: no cell is all of that")
     return found
+
+
+def _is_place(tree: str) -> bool:
+    """A repository's address, or a path that there is."""
+    return "://" in tree or ("/" in tree and Path(tree).exists())
 
 
 class _File:
@@ -171,7 +178,7 @@ class _File:
         about = item.mapping(_KCONFIG_KEYS) if item.value is not None else {}
         fragments = about["fragments"].strings() if "fragments" in about else ()
         for name in fragments:
-            if name not in self._fragments and "/" not in name:
+            if name not in self._fragments and not ("/" in name and Path(name).is_file()):
                 hint = f"there are: {', '.join(sorted(self._fragments))}"
                 raise about["fragments"].wrong(f"no fragment {name} in kconfigs/", hint=hint)
         settings = about["set"].strings() if "set" in about else ()
@@ -203,7 +210,7 @@ class _File:
         """A list of names of the project; with `places` paths and addresses too."""
         found = self._keys[key].strings()
         for item in self._keys[key].value:
-            if item.value not in known and not (places and "/" in item.value):
+            if item.value not in known and not (places and _is_place(item.value)):
                 hint = f"there are: {', '.join(known)}"
                 raise item.wrong(f"{item.value} is not known", hint=hint)
         if twice := next((name for name in found if found.count(name) > 1), None):

@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,48 +14,47 @@ from harness.executors import Finished
 from harness.model import Ended, Kind, Task, Verdict
 
 
-def of(task: Task, finished: Finished, *, resumed: bool = False) -> Ended:
-    """That of a task whose process has ended."""
+def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> Ended:
+    """That of a task whose process has ended, which began at `since` (ISO 8601)."""
     told = finished.document
+    ended = Ended(
+        task=task.name, exit=finished.exit, duration_s=finished.duration_s, resumed=resumed
+    )
     if task.kind is Kind.BUILD:
         built = int(finished.exit == 0 and not told.get("cached", True))
-        return Ended(
-            task=task.name,
-            exit=finished.exit,
-            duration_s=finished.duration_s,
-            built=built,
-            cached=int(finished.exit == 0) - built,
-            resumed=resumed,
-        )
-    return Ended(
-        task=task.name,
-        exit=finished.exit,
-        duration_s=finished.duration_s,
-        resumed=resumed,
-        **_of_document(told),
-        **_of_journal(Path(told["run_dir"])) if "run_dir" in told else {},
-    )
+        return replace(ended, built=built, cached=int(finished.exit == 0) - built)
+    if "run_dir" in told:
+        directory = Path(told["run_dir"])
+        return replace(ended, **_of_document(told), **_of_journal(directory))
+    # It died without a word, as of a machine without memory; what it had recorded is there.
+    left = _newest(task, since)
+    return replace(ended, run_dir=str(left), **_of_journal(left)) if left else ended
 
 
 def found(task: Task, since: str) -> Ended | None:
     """That of a cell whose run came to its end although whoever started it, at `since` (ISO 8601),
     did not see that; None for no such run."""
+    directory = _newest(task, since)
+    code = recorded.exit_of(directory) if directory else None
+    if directory is None or code in (None, ExitCode.INTERRUPTED):
+        return None
+    return Ended(
+        task=task.name,
+        exit=code,
+        duration_s=_lasted_s(directory),
+        resumed=True,  # perhaps: its time says nothing
+        **_of_document(recorded.document_of(directory)),
+        **_of_journal(directory),
+    )
+
+
+def _newest(task: Task, since: str) -> Path | None:
+    """The newest run of a cell, if it has begun by then."""
     wanted = earlier.plain(task.argv)
-    for directory in recorded.recent():
-        if earlier.plain(recorded.argv_of(directory)) != wanted:
-            continue
-        told = recorded.load(directory)
-        if told.exit in (None, ExitCode.INTERRUPTED) or not _after(told.started, since):
-            return None
-        document = recorded.document_of(directory)
-        return Ended(
-            task=task.name,
-            exit=told.exit,
-            duration_s=_lasted_s(directory),
-            **_of_document(document),
-            **_of_journal(directory),
-        )
-    return None
+    same = (one for one in recorded.recent() if earlier.plain(recorded.argv_of(one)) == wanted)
+    newest = next(same, None)
+    began = next(journal.read(newest), {}).get("time") if newest else None
+    return newest if began and _after(began, since) else None
 
 
 def _of_document(told: Mapping[str, Any]) -> dict[str, Any]:

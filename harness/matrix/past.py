@@ -15,7 +15,7 @@ from harness.model import Ended, Kind, Task
 _MATRICES = 20
 _SAMPLES = 5  # of one command line: kernels, tests and machines change
 _UNKNOWN_S = {Kind.BUILD: 120.0, Kind.TEST: 60.0}
-_SAYS_NOTHING = (ExitCode.HOST, ExitCode.BUG, ExitCode.INTERRUPTED)
+_TO_ITS_END = (ExitCode.OK, ExitCode.FAILED)
 
 
 class Past:
@@ -32,7 +32,7 @@ class Past:
         told = record.load(directory)
         for task in told.tasks:
             ended = told.ended.get(task.name)
-            if ended is None or ended.exit in _SAYS_NOTHING or not _whole(task, ended):
+            if ended is None or ended.exit not in _TO_ITS_END or not _whole(task, ended):
                 continue
             if len(self._exact[task.argv]) < _SAMPLES:
                 self._exact[task.argv].append(ended)

@@ -108,7 +108,7 @@ def _build_argv(one: Asked, suites: Sequence[str], series: str) -> tuple[str, ..
     words = ["build", "--tree", cell.tree]
     fragments = cell.fragments
     if series == "base":
-        fragments = tuple(dict.fromkeys((*one.wanted.stack.kconfigs, *cell.fragments)))
+        fragments = tuple(dict.fromkeys((*one.wanted.stack.kconfigs, *one.wanted.kconfigs)))
     else:
         words += ["--series", cell.series]
     words += [word for name in fragments for word in ("--kconfig", name)]

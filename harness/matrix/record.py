@@ -5,6 +5,7 @@
 The runs of its cells have their own directories, among all others.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -87,9 +88,15 @@ class MatrixRecord:
 
 
 def recent() -> list[Path]:
-    """The directories of matrices of this user, the newest first."""
-    found = (path for path in cache.runs(KIND).iterdir() if not path.name.startswith("."))
-    return sorted(path for path in found if (path / JOURNAL).exists())[::-1]
+    """The directories of matrices of this user, the newest first, but for those that were killed
+    before they had a plan."""
+    return [path for path in journal.recent(cache.runs(KIND)) if _has_plan(path)]
+
+
+def _has_plan(directory: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return next(journal.read(directory), {}).get("event") == "plan"
+    return False
 
 
 def find(name: str = "") -> Path:
@@ -117,6 +124,7 @@ def load(directory: Path) -> Told:
                 tasks = tuple(_task(one) for one in event["tasks"])
                 source = event["source"]
             case "begin":
+                left_out, code = (), None  # it was gone on with
                 begun.setdefault(event["task"], event["time"])
             case "end":
                 begun.pop(event["task"], None)

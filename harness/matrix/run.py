@@ -4,6 +4,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +65,8 @@ class MatrixRun:
         self._begun = dict(told.begun)
         self._began = time.monotonic()
         self._since: dict[str, float] = {}
+        self._started: dict[str, str] = {}
+        self._interrupted = False
         self._cells = sum(task.kind is Kind.TEST for task in told.tasks)
         self._cells_ended = sum(map(self._is_cell, self._ended))
         self._schedule = Schedule(told.tasks, executor.capacity, self._ended)
@@ -99,7 +102,10 @@ class MatrixRun:
         return code
 
     def exit_code(self) -> ExitCode:
-        """The worst of the cells', as docs/design.md has it: the highest."""
+        """The worst of the cells', as docs/design.md has it: the highest. One that somebody
+        interrupted has not ended: the matrix can be gone on with."""
+        if self._interrupted:
+            return ExitCode.INTERRUPTED
         codes = [one.exit for name, one in self._ended.items() if self._is_cell(name)]
         known = {int(code) for code in ExitCode}
         worst = max((code if code in known else ExitCode.BUG for code in codes), default=None)
@@ -154,6 +160,7 @@ class MatrixRun:
             argv = (*argv, "--resume")
         self._record.begin(task, grant.cpus)
         self._since[task.name] = time.monotonic()
+        self._started[task.name] = datetime.now(UTC).isoformat()
         self._executor.start(
             Order(task=task, argv=argv, cpus=grant.cpus, log=self._record.log(task))
         )
@@ -164,11 +171,16 @@ class MatrixRun:
         task = self._tasks[finished.task]
         if task.kind is Kind.BUILD and "image" in finished.document:
             cache.hold(Path(finished.document["image"]).parent)  # for the cells that wait for it
-        self._keep(outcome.of(task, finished, resumed=task.name in self._begun))
+        resumed = task.name in self._begun
+        ended = outcome.of(task, finished, since=self._started[task.name], resumed=resumed)
+        if ended.exit == ExitCode.INTERRUPTED:
+            self._interrupted = True
+        else:
+            self._keep(ended)
         self._schedule.ended(task.name)
         state = self.state()
         for watch in self._watches:
-            watch.ended(task, self._ended[task.name], state)
+            watch.ended(task, ended, state)
 
     def _keep(self, ended: Ended) -> None:
         self._record.end(ended)

@@ -129,7 +129,8 @@ class Schedule:
         tops = [(line.ranks[0], room) for room, line in self._tests.items() if line.ranks]
         most = max((-rank[0] for (rank, _), _ in tops), default=None)
         if build is not None and (most is None or build.priority >= most):
-            return build if self._fits((_UNIT // 2, 0, self._memory(build))) else None
+            wanted = self._compilers() // 2  # a share that it keeps to its end
+            return build if self._fits((wanted, 0, self._memory(build))) else None
         fitting = [top for top, room in tops if -top[0][0] == most and self._fits(room)]
         return self._tasks[min(fitting)[1]] if fitting else None
 
@@ -170,8 +171,8 @@ class Schedule:
         self.waiting_work_s -= task.expected_s * self._units(task) / _UNIT
 
     def _compilers(self) -> int:
-        """The room of a build: what there is, and half where tests could use the rest."""
-        tests = any(line.ranks for line in self._tests.values())
+        """The room of a build: what there is, and half where tests use the rest, or could."""
+        tests = self._crowd or any(line.ranks for line in self._tests.values())
         return max(1, self._capacity.cpus // (2 if tests else 1) // self._builds_at_once) * _UNIT
 
     def _room(self, task: Task) -> Room:
@@ -194,9 +195,16 @@ class Schedule:
         return min(task.memory_mib, self._capacity.memory_mib)
 
     def _needs_s(self, task: Task) -> float:
-        """Until something has come of it: of a kernel, its shortest tests."""
-        then = [self._tasks[name].expected_s for name in self._after[task.name]]
-        return task.expected_s + min(then, default=0.0)
+        """Until something has come of it: of a kernel, the cell that is soonest done, with all
+        other kernels that it waits for; for ever where all of its cells are left out."""
+        if task.kind is Kind.TEST:
+            return task.expected_s
+        then = []
+        after = self._after[task.name]
+        for cell in (self._tasks[name] for name in after if name in self._idle):
+            others = [self._tasks[name] for name in cell.needs if name in self._idle]
+            then.append(cell.expected_s + sum(one.expected_s for one in others))
+        return min(then, default=math.inf if after else task.expected_s)
 
     def _leave_out(self, name: str) -> None:
         task = self._tasks[name]

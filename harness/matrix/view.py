@@ -16,6 +16,7 @@ _DRAW_S = 0.25
 _WORDS = {
     ExitCode.OK: "good",
     ExitCode.FAILED: "failed",
+    ExitCode.USAGE: "wrong command line",
     ExitCode.NOTHING_RAN: "nothing ran",
     ExitCode.APPLY: "does not apply",
     ExitCode.KCONFIG: "no such configuration",
@@ -30,7 +31,8 @@ _BAD_FIRST = (Outcome.PASS, Outcome.XFAIL, Outcome.SKIP)  # at the end of a line
 
 def word(code: int) -> str:
     """What an exit status of a cell means."""
-    return _WORDS.get(ExitCode(code), "bug in harness") if code in set(ExitCode) else f"exit {code}"
+    known = code in {int(one) for one in ExitCode}
+    return _WORDS.get(ExitCode(code), "bug in harness") if known else f"exit {code}"
 
 
 def duration(seconds: float) -> str:
@@ -110,30 +112,33 @@ class Live:
         """See run.Watch."""
         if time.monotonic() - self._drawn >= _DRAW_S:
             self._drawn = time.monotonic()
-            self._display.update(_drawing(state), refresh=True)
+            room = self._display.console.size.height - 3
+            self._display.update(_drawing(state, max(1, room)), refresh=True)
 
 
-def _drawing(state: State) -> Any:
-    """What runs, a line for each; below, how far it is."""
+def _drawing(state: State, most: int) -> Any:
+    """How far it is; below, `most` of what runs, a line for each."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     rows = Table.grid(padding=(0, 2))
-    for grant, since_s in state.running:
+    for grant, since_s in state.running[:most]:
         task = grant.task
         left = task.expected_s - since_s
         soon = f"about {duration(left)} left" if task.known and left > 0 else ""
         what = "build" if task.kind is Kind.BUILD else "test"
         rows.add_row(what, task.name, f"{since_s:.0f} s", f"{grant.cpus} cpu", soon)
-    foot = Table.grid(padding=(0, 2))
-    foot.add_row(
+    if (more := len(state.running) - most) > 0:
+        rows.add_row("", f"and {more} more")
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
         ProgressBar(total=max(1, state.cells), completed=state.cells_ended, width=24),
         f"{state.cells_ended}/{state.cells} cells, {state.cells_waiting} waiting, "
         f"{state.builds_waiting} kernels to build, {duration(state.elapsed_s)}, "
         f"about {duration(state.left_s)} left",
     )
-    return Group(rows, foot)
+    return Group(head, rows)
 
 
 @contextlib.contextmanager

@@ -56,7 +56,8 @@ def test_a_result_counts_where_its_context_is_as_it_was(tmp_path: Path) -> None:
     assert known.result("tip", "s/a", 2, CONTEXTS["s/a"]) is None
     assert known.result("base", "s/a", 1, CONTEXTS["s/a"]) is None
     assert known.result("tip", "s/b", 1, CONTEXTS["s/b"]) is None
-    assert [splat.title for splat in known.stray("tip")] == [runs.OOPS.title]
+    assert [splat.title for splat in known.stray("tip", CONTEXTS)] == [runs.OOPS.title]
+    assert not known.stray("tip", {"s/a": "z" * 40})  # another kernel's
 
 
 def test_an_error_of_the_host_is_run_again(tmp_path: Path) -> None:

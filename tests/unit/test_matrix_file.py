@@ -108,6 +108,11 @@ def test_a_series_may_have_suites_of_its_own(tmp_path: Path) -> None:
             ("fragments: [debug]", "fragment: [debug]"),
             r"yaml:6: unknown key kconfigs.debug.frag",
         ),
+        (
+            ("fragments: [debug]", "fragments: [./none.config]"),
+            r"yaml:6: .*fragments: no fragment ./none.config",
+        ),
+        (('"6.1"]', '"/nowhere/linux"]'), r"yaml:1: trees\[1\]: /nowhere/linux is not known"),
         (("[HZ=1000]", "[HZ]"), r"yaml:7: kconfigs\.debug\.set: HZ is no SYMBOL=value"),
         (
             ("priority: -1", "priority: high"),
@@ -177,6 +182,36 @@ def test_the_shipped_matrix_is_what_can_be_run(capsys: pytest.CaptureFixture[str
     parser = build()
     for one in document["cells"]:
         parser.parse_args(one["command"].split()[1:])
+
+
+def test_a_selection_of_nothing_is_an_error() -> None:
+    cells = matrixfile.load(REPO / "ci/matrix.yaml", REPO).cells
+    with pytest.raises(UsageError, match="no cell is all of that"):
+        matrixfile.select(cells, "tree=6.1,kconfig=preempt-rt")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--slots", "0"), "--slots wants a number above 0"),
+        (("--deadline", "soon"), "--deadline soon is no time"),
+        (("--deadline", "0h"), "--deadline 0h is no time"),
+        (("--estimate",), "--estimate goes with --list"),
+        (("--resume", "--select", "tree=6.1"), "--file and --select are for a new matrix"),
+        (("--select", "tree=5"), "no cell has tree=5"),
+    ],
+)
+def test_wrong_options_begin_nothing(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["matrix", *words]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.glob("harness/matrices/*"))
 
 
 def test_the_list_says_what_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +269,58 @@ def test_what_kept_a_processor_busy_is_known() -> None:
     assert past.expect(tasks[0]).load == 0.25
     other = Task(name="6.1/s/k1/one", kind=Kind.TEST, argv=("run", "elsewhere"))
     assert past.expect(other).load == 0 and past.expect(other).expected_s == 100.0
+
+
+def test_a_cell_that_somebody_interrupts_has_not_ended() -> None:
+    name = "6.12/s/k1/one"
+    code, told = run(Stub({name: 130}), plan())
+    assert code == told.exit == ExitCode.INTERRUPTED
+    assert name not in told.ended and name in told.begun
+    executor = Stub()
+    with MatrixRecord(told.directory) as made:
+        assert MatrixRun(made, executor, (), resumable(told)).run() == ExitCode.OK
+    assert [(o.task.name, o.argv[-1]) for o in executor.orders] == [(name, "--resume")]
+
+
+def test_a_cell_that_dies_without_a_word_has_what_it_recorded(tmp_path: Path) -> None:
+    task = plan()[2]
+
+    class Dying(Stub):
+        def start(self, order: Order) -> None:
+            super().start(order)
+            if order.task.name == task.name:
+                _recorded(tmp_path, task, datetime.now(UTC).isoformat(), code=None)
+
+    _, told = run(Dying({task.name: 137}), plan())
+    ended = told.ended[task.name]
+    assert ended.exit == 137 and ended.run_dir.endswith("beef") and ended.boots == 1
+
+
+def test_a_matrix_that_was_killed_before_its_plan_is_passed_over() -> None:
+    _, told = run(Stub(), plan())
+    for text in ("", '{"schema": 1, "event": "pl'):
+        later = told.directory.parent / "20990101T000000Z-dead"
+        later.mkdir(exist_ok=True)
+        (later / "journal.jsonl").write_text(text)
+        assert record.recent() == [told.directory] and record.find() == told.directory
+
+
+def test_what_comes_after_a_torn_line_is_read() -> None:
+    with MatrixRecord.new(plan(), {}) as made:
+        pass
+    with (made.path / "journal.jsonl").open("a") as journal:
+        journal.write('{"event": "begin", "task": "k')
+    with MatrixRecord(made.path) as again:
+        again.end(Ended(task="k1", exit=0, duration_s=1.0))
+    assert set(record.load(made.path).ended) == {"k1"}
+
+
+def test_what_was_left_out_is_run_when_there_is_time() -> None:
+    _, told = run(Stub(), plan(), deadline_s=30)
+    with MatrixRecord(told.directory) as made:
+        made.begin(plan()[0], 1)
+    after = record.load(told.directory)
+    assert after.exit is None and not after.left_out
+    with MatrixRecord(told.directory) as made:
+        MatrixRun(made, Stub(), (), resumable(after)).run()
+    assert len(record.load(told.directory).ended) == 6

@@ -233,3 +233,23 @@ def test_a_build_goes_on_beside_tests_that_wait() -> None:
     idle = [replace(cell(f"idle{n}"), load=0.3) for n in range(2)]
     schedule = Schedule([*idle, build("k"), cell("later", "k")], TWO)
     assert begun(schedule) == [("k", 1), ("idle0", 1), ("idle1", 1)]
+
+
+def test_a_build_waits_for_half_of_its_share_at_least() -> None:
+    large = Capacity(cpus=8, memory_mib=65536)
+    tests = [cell(f"t{n}", priority=1, seconds=n + 1) for n in range(7)]
+    schedule = Schedule([*tests, build("k"), cell("later", "k")], large)
+    assert [name for name, _ in begun(schedule)] == [f"t{n}" for n in reversed(range(7))]
+    schedule.ended("t0")
+    assert begun(schedule) == [("k", 2)]
+
+
+def test_a_kernel_is_built_only_where_the_others_of_its_cell_have_time_too() -> None:
+    tasks = [
+        build("base", seconds=120),
+        build("tip", seconds=120),
+        cell("a", "base", "tip", seconds=60),
+    ]
+    schedule = Schedule(tasks, TWO)
+    assert schedule.begin(200) is None and len(schedule.left_out) == 3
+    assert Schedule(tasks, TWO).begin(301) is not None

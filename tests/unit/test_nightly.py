@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from harness.model import (
     Result,
     Series,
     Settled,
+    Splat,
     Tally,
     Task,
     Verdict,
@@ -47,12 +49,18 @@ def night(
     error: str = "",
     steps: tuple[str, ...] = ("base", "tip"),
     settled: Iterable[Settled] = (),
+    stray: Iterable[Splat] = (),
 ) -> Night:
     """A night whose matrix has one cell that came to `results`."""
     results = list(results)
     if results:
         told = runs.write(
-            tmp_path / "runs", results, steps=steps, settled=list(settled), exit_code=code
+            tmp_path / "runs",
+            results,
+            steps=steps,
+            settled=list(settled),
+            stray=list(stray),
+            exit_code=code,
         )
         place = str(told.directory)
     task = Task(name=CELL, kind=Kind.TEST, argv=("run",))
@@ -86,13 +94,13 @@ def test_in_a_first_night_new_is_what_the_series_breaks(tmp_path: Path) -> None:
         ],
     )
     assert news_in(first) == ["s/breaks"] and first.exit == ExitCode.FAILED
-    assert set(first.cells[CELL]["bad"]) == {"s/breaks", "s/always"}
+    assert set(first.cells[CELL]["tests"]) == {"s/good", "s/breaks", "s/always"}
 
 
 def test_in_a_first_night_what_fails_without_a_base_is_new(tmp_path: Path) -> None:
     alone = [runs.result("s/a", FAIL, "base"), runs.result("s/b", PASS, "base")]
     first = night(tmp_path, alone, steps=("base",))
-    assert news_in(first) == ["s/a"] and not first.cells[CELL]["based"]
+    assert news_in(first) == ["s/a"]
 
 
 def test_what_failed_last_night_is_not_new(tmp_path: Path) -> None:
@@ -159,6 +167,87 @@ def test_a_cell_that_does_not_build_any_more_is_new_once(tmp_path: Path) -> None
     assert not night(tmp_path, code=12, before=[second, first]).new
 
 
+@pytest.mark.parametrize("code", [20, 12, 10, 137])
+def test_a_night_that_could_not_tell_is_not_compared_with(tmp_path: Path, code: int) -> None:
+    bad = runs.pair("s/a", PASS, FAIL)
+    first = night(tmp_path, bad)
+    second = night(tmp_path, code=code, before=[first])
+    assert not night(tmp_path, bad, before=[second, first]).new
+    assert second.exit == (ExitCode.FAILED if code == 12 else ExitCode.HOST if code != 10 else 0)
+
+
+def test_a_splat_outside_of_the_tests_is_new_once(tmp_path: Path) -> None:
+    good = runs.pair("s/a", PASS, PASS)
+    first = night(tmp_path, good, code=0)
+    second = night(tmp_path, good, before=[first], stray=[runs.OOPS])
+    assert news_in(second) == ["(outside of the tests)"] and second.exit == ExitCode.FAILED
+    third = night(tmp_path, good, before=[second, first], stray=[runs.OOPS])
+    assert not third.new
+    fourth = night(tmp_path, good, before=[third, second, first], code=0)
+    assert fourth.fixed == (f"{CELL} (outside of the tests)",)
+
+
+def test_what_the_base_skips_is_not_doubted(tmp_path: Path) -> None:
+    first = night(tmp_path, runs.pair("s/a", Outcome.SKIP, PASS), code=0)
+    second = night(tmp_path, runs.pair("s/a", Outcome.SKIP, FAIL), before=[first])
+    assert news_in(second) == ["s/a"]
+
+
+def unknown(verdict: Verdict = Verdict.UNKNOWN) -> Settled:
+    tally = Tally(runs=4, failed=1)
+    return Settled(
+        test="s/a", step="tip", verdict=verdict, probability=0.5, base=tally, patched=tally
+    )
+
+
+def test_what_was_doubted_can_become_new(tmp_path: Path) -> None:
+    first = night(tmp_path, runs.pair("s/a", PASS, PASS), code=0)
+    bad = runs.pair("s/a", PASS, FAIL)
+    second = night(tmp_path, bad, before=[first], settled=[unknown()])
+    assert not second.new
+    sure = unknown(Verdict.NEW)
+    assert news_in(night(tmp_path, bad, before=[second, first], settled=[sure])) == ["s/a"]
+
+
+def test_a_run_that_is_gone_says_nothing_is_mended(tmp_path: Path) -> None:
+    first = night(tmp_path, runs.pair("s/a", PASS, FAIL))
+    lost = runs.write(tmp_path / "lost", runs.pair("s/a", PASS, FAIL))
+    told = _told(Ended(task=CELL, exit=1, duration_s=1.0, run_dir=str(lost.directory)))
+    shutil.rmtree(lost.directory)
+    second = nightly.judge(Night(directory=told.directory), told, [first])
+    assert not second.fixed and not second.new
+    assert not night(tmp_path, runs.pair("s/a", PASS, FAIL), before=[second, first]).new
+
+
+def test_what_must_fail_on_the_base_and_does_not_is_new(tmp_path: Path) -> None:
+    first = night(tmp_path, runs.pair("s/a", Outcome.XFAIL, PASS), code=0)
+    second = night(tmp_path, runs.pair("s/a", Outcome.XPASS, PASS), before=[first])
+    assert news_in(second) == ["s/a"]
+
+
+@pytest.mark.parametrize(("tonight", "is_new"), [(FAIL, False), (CRASH, True)])
+def test_without_a_base_the_history_says_what_is_flaky(
+    tmp_path: Path, tonight: Outcome, is_new: bool
+) -> None:
+    place = tmp_path / "state/harness/runs"
+    for outcome in (FAIL, PASS):
+        runs.write(
+            place,
+            [runs.result("s/a", outcome, "base")],
+            steps=("base",),
+            also=lambda record: record.contexts("base", {"s/a": "x" * 40}),
+        )
+    splats = (runs.OOPS,) if tonight is CRASH else ()
+    told = runs.write(
+        tmp_path / "tonight",
+        [runs.result("s/a", tonight, "base", splats=splats)],
+        steps=("base",),
+        also=lambda record: record.contexts("base", {"s/a": "x" * 40}),
+    )
+    found = _told(Ended(task=CELL, exit=1, duration_s=1.0, run_dir=str(told.directory)))
+    assert bool(nightly.judge(Night(directory=found.directory), found, []).new) == is_new
+
+
 def test_a_cell_that_was_not_run_is_compared_with_the_night_before(tmp_path: Path) -> None:
     bad = runs.pair("s/a", PASS, FAIL)
     first = night(tmp_path, bad)
@@ -202,16 +291,20 @@ def test_the_commit_that_broke_a_series_is_found(tmp_path: Path) -> None:
     assert "fs/aio.c hunk 1" in broken.error
     shown = "\n".join(nightly.applied_lines([broken]))
     assert culprit[:12] in shown and "change 1" in shown
-    made = nightly.judge(replace(last, applied=(broken,), exit=None), _empty(), [last])
+    made = nightly.judge(replace(last, applied=(broken,), exit=None), _told(), [last])
     assert [one.where for one in made.new] == [f"{place}/s"]
-    again = nightly.judge(replace(made, new=()), _empty(), [made, last])
+    again = nightly.judge(replace(made, new=()), _told(), [made, last])
     assert not again.new
     (known,) = nightly.check(wanted, [made, last])
     assert known.culprit == broken.culprit
 
 
-def _empty() -> record.Told:
-    with MatrixRecord.new([], {}) as made:
+def _told(*ended: Ended) -> record.Told:
+    """A matrix whose cells came to that."""
+    tasks = [Task(name=one.task, kind=Kind.TEST, argv=("run",)) for one in ended]
+    with MatrixRecord.new(tasks, {}) as made:
+        for one in ended:
+            made.end(one)
         return record.load(made.path)
 
 
