@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from harness import cache, journal
 from harness.journal import Journal
@@ -33,13 +32,11 @@ from harness.model import (
 )
 
 
-class Record:
+class Record(Journal):
     """An open run directory. As a context manager it closes the journal."""
 
     def __init__(self, parent: Path, *, series: str, base: str, kconfig: str) -> None:
-        self.path = journal.new_directory(parent, series, base, kconfig)
-        self._journal = Journal(self.path)
-        self._write = self._journal.write
+        super().__init__(journal.new_directory(parent, series, base, kconfig))
         self._boots = itertools.count(1)
 
     def kernel_dir(self, label: str) -> Path:
@@ -53,7 +50,7 @@ class Record:
         number = next(self._boots)
         path = self.path / "boots" / f"{number:03}"
         path.mkdir(parents=True)
-        self._write("boot", boot=number)
+        self.write("boot", boot=number)
         return number, path
 
     def cell(self, cell: Cell, argv: list[str]) -> None:
@@ -63,7 +60,7 @@ class Record:
             {"name": p.name, "strip": p.strip, "sha256": hashlib.sha256(p.data).hexdigest()}
             for p in cell.stack.patches
         ]
-        self._write("cell", cell=about, argv=argv)
+        self.write("cell", cell=about, argv=argv)
         self._keep_patches(cell.stack)
 
     def _keep_patches(self, stack: Series) -> None:
@@ -81,7 +78,7 @@ class Record:
 
     def plan(self, steps: Sequence[Step], tests: Sequence[Test]) -> None:
         """Everything that is going to run, before anything does."""
-        self._write(
+        self.write(
             "plan",
             kernels=[step.label for step in steps],
             patches=[step.patch for step in steps],
@@ -91,23 +88,23 @@ class Record:
 
     def base(self, base: Base) -> None:
         """The tree before any patch."""
-        self._write("base", **asdict(base))
+        self.write("base", **asdict(base))
 
     def inherit(self, label: str, source: str) -> None:
         """A step has the results of an earlier one, as its kernel is the same program."""
-        self._write("inherit", kernel=label, source=source)
+        self.write("inherit", kernel=label, source=source)
 
     def stage(self, stage: Stage) -> None:
         """A stage that ended well."""
-        self._write("stage", **asdict(stage))
+        self.write("stage", **asdict(stage))
 
     def kernel(self, label: str, kernel: Kernel) -> None:
         """A kernel that is ready."""
-        self._write("kernel", label=label, **asdict(kernel))
+        self.write("kernel", label=label, **asdict(kernel))
 
     def start(self, test: str, *, kernel: str, boot: int) -> None:
         """A test begins: without a result after it, it crashed."""
-        self._write("start", test=test, kernel=kernel, boot=boot)
+        self.write("start", test=test, kernel=kernel, boot=boot)
 
     def contexts(
         self, label: str, contexts: Mapping[str, str], mounts: Sequence[Mount] = ()
@@ -115,42 +112,31 @@ class Record:
         """What the results of a step depend on, by test (context.py), and where the suites'
         programs and modules are."""
         places = {mount.guest: str(mount.host) for mount in mounts}
-        self._write("contexts", kernel=label, tests=dict(contexts), mounts=places)
+        self.write("contexts", kernel=label, tests=dict(contexts), mounts=places)
 
     def result(self, result: Result, known_from: str = "") -> None:
         """A test's result, on disk when this returns; of another run where one is named."""
         more = {"known_from": known_from} if known_from else {}
-        self._write("result", **asdict(result), **more)
+        self.write("result", **asdict(result), **more)
 
     def splats(self, result: Result) -> None:
         """The splats of a result that was recorded, with what was found out since."""
         splats = [asdict(splat) for splat in result.splats]
         about = {"test": result.test, "kernel": result.kernel, "round": result.round}
-        self._write("splats", **about, splats=splats)
+        self.write("splats", **about, splats=splats)
 
     def stray(self, label: str, splats: Sequence[Splat]) -> None:
         """All splats so far that no test of a kernel has; the last such line counts."""
-        self._write("stray", kernel=label, splats=[asdict(splat) for splat in splats])
+        self.write("stray", kernel=label, splats=[asdict(splat) for splat in splats])
 
     def settled(self, one: Settled) -> None:
         """What reruns of a test have shown."""
-        self._write("settled", **asdict(one))
+        self.write("settled", **asdict(one))
 
     def finish(self, document: dict[str, Any]) -> None:
         """run.json: the whole run as one document."""
         cache.write_json(self.path / "run.json", document)
-        self._write("finish", exit=document["exit"])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._journal.__exit__(kind, error, trace)
+        self.write("finish", exit=document["exit"])
 
 
 def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:

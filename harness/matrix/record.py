@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from harness import cache, journal
@@ -36,19 +35,18 @@ class Told:
     exit: int | None
 
 
-class MatrixRecord:
+class MatrixRecord(Journal):
     """An open directory of a matrix. As a context manager it closes its journal."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory
-        self._journal = Journal(directory)
+        super().__init__(directory)
         (directory / "logs").mkdir(exist_ok=True)
 
     @classmethod
     def new(cls, tasks: Sequence[Task], source: Mapping[str, str]) -> Self:
         """That of a new matrix."""
         made = cls(journal.new_directory(cache.runs(KIND)))
-        made._journal.write("plan", source=dict(source), tasks=[asdict(task) for task in tasks])
+        made.write("plan", source=dict(source), tasks=[asdict(task) for task in tasks])
         return made
 
     def log(self, task: Task) -> Path:
@@ -61,30 +59,19 @@ class MatrixRecord:
 
     def begin(self, task: Task, cpus: int) -> None:
         """A task begins: without an end after it, it was interrupted."""
-        self._journal.write("begin", task=task.name, cpus=cpus)
+        self.write("begin", task=task.name, cpus=cpus)
 
     def end(self, ended: Ended) -> None:
         """A task has ended, on disk when this returns."""
-        self._journal.write("end", **asdict(ended))
+        self.write("end", **asdict(ended))
 
     def leave_out(self, tasks: Sequence[Task]) -> None:
         """What the deadline does not allow."""
-        self._journal.write("left-out", tasks=[task.name for task in tasks])
+        self.write("left-out", tasks=[task.name for task in tasks])
 
     def finish(self, exit_code: int) -> None:
         """All that could be run has ended."""
-        self._journal.write("finish", exit=int(exit_code))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._journal.__exit__(kind, error, trace)
+        self.write("finish", exit=int(exit_code))
 
 
 def recent() -> list[Path]:

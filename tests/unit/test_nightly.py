@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import ExitCode
 from harness.matrix import nightly, record
-from harness.matrix.nightly import Applied, News, Night
+from harness.matrix.news import News
+from harness.matrix.nightly import Applied, Night
 from harness.matrix.plan import Asked
 from harness.matrix.record import MatrixRecord
 from harness.model import (
