@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import (
+    apply,
     boots,
     context,
     kernel,
@@ -230,6 +231,8 @@ class CellRun:
             self._record.contexts(label, self._contexts[label], mounts)
 
     def _build_all(self) -> None:
+        if not self._cell.each_patch:
+            apply.apply(self._ready.base, self._cell.stack)  # before the base is built for nothing
         before: Kernel | None = None
         for step in self._steps:
             try:
