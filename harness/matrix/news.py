@@ -86,6 +86,8 @@ def _prints(splats: Iterable[Splat]) -> list[str]:
 
 
 def new(name: str, about: Mapping[str, Any], past: Sequence[Mapping[str, Any]]) -> Iterator[News]:
+    """What is new in a cell. `about` is what cell() says of it, `past` of it in the nights before,
+    the newest first."""
     code = about["exit"]
     if code in STAGES:
         last = next((one["exit"] for one in past if _tells(one["exit"])), None)
@@ -102,6 +104,7 @@ def new(name: str, about: Mapping[str, Any], past: Sequence[Mapping[str, Any]]) 
 
 
 def fixed(name: str, about: Mapping[str, Any], past: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The tests that were bad and are good, each with its cell's name before it; as new()."""
     for test, now in about["tests"].items():
         old = None if is_bad(now) else _last(test, past)
         if old is not None and is_bad(old):
@@ -118,6 +121,7 @@ def _last(test: str, past: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | N
 
 
 def is_bad(seen: Mapping[str, Any]) -> bool:
+    """A test of cell() that did not come out well."""
     return Outcome(seen["outcome"]).bad
 
 

@@ -2,7 +2,7 @@
 """A matrix being run: tasks begin as there is room, what becomes of them is written down."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,11 +70,6 @@ class MatrixRun:
         self._cells = sum(task.kind is Kind.TEST for task in told.tasks)
         self._cells_ended = sum(map(self._is_cell, self._ended))
         self._schedule = Schedule(told.tasks, executor.capacity, self._ended)
-
-    @property
-    def ended(self) -> Mapping[str, Ended]:
-        """What became of the tasks, by their names."""
-        return self._ended
 
     @property
     def left_out(self) -> Sequence[Task]:
