@@ -73,11 +73,6 @@ def select(cells: Sequence[MatrixCell], wish: str) -> tuple[MatrixCell, ...]:
     return found
 
 
-def _is_place(tree: str) -> bool:
-    """A repository's address, or a path that there is."""
-    return "://" in tree or ("/" in tree and Path(tree).exists())
-
-
 class _File:
     """The parts of a file, each value checked."""
 
@@ -210,7 +205,7 @@ class _File:
         """A list of names of the project; with `places` paths and addresses too."""
         found = self._keys[key].strings()
         for item in self._keys[key].value:
-            if item.value not in known and not (places and _is_place(item.value)):
+            if item.value not in known and not (places and "/" in item.value):
                 hint = f"there are: {', '.join(known)}"
                 raise item.wrong(f"{item.value} is not known", hint=hint)
         if twice := next((name for name in found if found.count(name) > 1), None):

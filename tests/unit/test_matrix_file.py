@@ -112,7 +112,6 @@ def test_a_series_may_have_suites_of_its_own(tmp_path: Path) -> None:
             ("fragments: [debug]", "fragments: [./none.config]"),
             r"yaml:6: .*fragments: no fragment ./none.config",
         ),
-        (('"6.1"]', '"/nowhere/linux"]'), r"yaml:1: trees\[1\]: /nowhere/linux is not known"),
         (("[HZ=1000]", "[HZ]"), r"yaml:7: kconfigs\.debug\.set: HZ is no SYMBOL=value"),
         (
             ("priority: -1", "priority: high"),
