@@ -48,7 +48,8 @@ class Recorded:
     order. `kernels` has those that were built, by label; `tests` the plan, by name; `results`
     everything that ran on any kernel; `contexts` what that depended on (context.py), by label and
     test, `mounts` what guests saw of programs and modules, by label and place, all of which may be
-    gone. What a journal of an older version does not say is empty.
+    gone. What a journal of an older version does not say is empty. `title` is what somebody else
+    calls it, as a matrix its cell.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class Recorded:
     results: tuple[Result, ...] = ()
     contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mounts: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def of_pytest(self) -> bool:

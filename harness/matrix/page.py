@@ -4,6 +4,7 @@
 import contextlib
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from harness import cache, recorded, report
@@ -59,7 +60,7 @@ class Page:
         self._changed = False
 
     def _recorded(self) -> Iterable[Recorded]:
-        for directory in self._runs.values():
+        for name, directory in self._runs.items():
             # One that was removed meanwhile.
             with contextlib.suppress(OSError, HarnessError):
-                yield recorded.load(Path(directory))
+                yield replace(recorded.load(Path(directory)), title=name)

@@ -95,7 +95,7 @@ def test_the_page_has_the_runs_that_ended_and_says_what_runs(tmp_path: Path) -> 
     text = page.path.read_text()
     assert '<meta http-equiv="refresh" content="20">' in text
     assert "1 of 7 cells have ended" in text and "Running: kernel 6.12/s/base" in text
-    assert told.directory.name in text
+    assert told.directory.name in text and f"<h1>{CELL.name}</h1>" in text
     page.write("<over>")
     text = page.path.read_text()
     assert "refresh" not in text.partition("</head>")[0] and "&lt;over&gt;" in text

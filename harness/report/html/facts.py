@@ -57,9 +57,10 @@ def of(one: Recorded) -> dict[str, Any]:
 
 
 def of_title(one: Recorded) -> str:
-    """The series and its base."""
+    """The name that it was given, else the series and its base."""
     base = one.run.base or "its base"  # a run that was ended before it knew
-    return visible(f"{one.run.series} on {base}" if one.run.series != "base" else base)
+    named = f"{one.run.series} on {base}" if one.run.series != "base" else base
+    return visible(one.title or named)
 
 
 def command(one: Recorded) -> str:
