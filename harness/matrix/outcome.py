@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What became of a task, from what its process said and from the record that it wrote."""
 
+import contextlib
+import signal
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,12 +15,15 @@ from harness.errors import ExitCode
 from harness.executors import Finished
 from harness.model import Ended, Kind, Task, Verdict
 
+_KILLED = (128 + signal.SIGKILL, 128 + signal.SIGTERM)  # by whoever runs the machine
+
 
 def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> Ended:
     """That of a task whose process has ended, which began at `since` (ISO 8601)."""
     told = finished.document
+    code, error = _exit(finished.exit)
     ended = Ended(
-        task=task.name, exit=finished.exit, duration_s=finished.duration_s, resumed=resumed
+        task=task.name, exit=code, duration_s=finished.duration_s, error=error, resumed=resumed
     )
     if task.kind is Kind.BUILD:
         built = int(finished.exit == 0 and not told.get("cached", True))
@@ -29,6 +34,15 @@ def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> 
     # It died without a word, as of a machine without memory; what it had recorded is there.
     left = _newest(task, since)
     return replace(ended, run_dir=str(left), **_of_journal(left)) if left else ended
+
+
+def _exit(status: int) -> tuple[ExitCode, str]:
+    """The exit status of a `harness`, and why it is not one of docs/design.md."""
+    with contextlib.suppress(ValueError):
+        return ExitCode(status), ""
+    if status in _KILLED:
+        return ExitCode.HOST, f"killed by signal {status - 128}: is there memory enough?"
+    return ExitCode.BUG, f"harness ended with {status}"
 
 
 def found(task: Task, since: str) -> Ended | None:

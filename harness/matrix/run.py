@@ -102,9 +102,7 @@ class MatrixRun:
         if self._interrupted:
             return ExitCode.INTERRUPTED
         codes = [one.exit for name, one in self._ended.items() if self._is_cell(name)]
-        known = {int(code) for code in ExitCode}
-        worst = max((code if code in known else ExitCode.BUG for code in codes), default=None)
-        return ExitCode.NOTHING_RAN if worst is None else ExitCode(worst)
+        return ExitCode(max(codes, default=ExitCode.NOTHING_RAN))
 
     def state(self) -> State:
         """Where it is now."""
