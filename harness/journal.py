@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -86,6 +86,14 @@ def recent(parent: Path) -> list[Path]:
     """The directories below `parent` that have a journal, the newest first."""
     found = (path for path in parent.iterdir() if not path.name.startswith("."))
     return sorted(path for path in found if (path / JOURNAL).exists())[::-1]
+
+
+def named(name: str, directories: Sequence[Path]) -> Path | None:
+    """The one that a path, a name, its beginning or its end stands for; the first for no name."""
+    if name and (Path(name) / JOURNAL).exists():
+        return Path(name)
+    fits = (one for one in directories if one.name.startswith(name) or one.name.endswith(name))
+    return next(fits, None)
 
 
 def new_directory(parent: Path, *parts: str) -> Path:

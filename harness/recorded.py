@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import cache, journal, verdict
 from harness.errors import UsageError
-from harness.journal import JOURNAL, STAMP
+from harness.journal import STAMP
 from harness.model import (
     Base,
     Better,
@@ -109,13 +109,11 @@ def recent(parent: Path | None = None) -> list[Path]:
 
 def find(name: str = "") -> Path:
     """The run directory of a path, a name or the beginning of one, the newest for no name."""
-    if name and (Path(name) / JOURNAL).exists():
-        return Path(name)
-    found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
-    if not found:
+    found = journal.named(name, recent())
+    if found is None:
         what = f"no run {name}" if name else "no run yet"
         raise UsageError(f"{what} in {cache.runs()}", hint="`harness list` shows them")
-    return found[0]
+    return found
 
 
 def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[Splat, ...]]:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from harness import cache, journal
 from harness.errors import UsageError
-from harness.journal import JOURNAL, Journal
+from harness.journal import Journal
 from harness.model import Ended, Kind, Task
 
 KIND = "matrices"
@@ -88,13 +88,11 @@ def _has_plan(directory: Path) -> bool:
 
 def find(name: str = "") -> Path:
     """That of a path, a name, its beginning or its end; the newest for no name."""
-    if name and (Path(name) / JOURNAL).exists():
-        return Path(name)
-    found = [path for path in recent() if path.name.startswith(name) or path.name.endswith(name)]
-    if not found:
+    found = journal.named(name, recent())
+    if found is None:
         what = f"no matrix {name}" if name else "no matrix yet"
         raise UsageError(f"{what} in {cache.runs(KIND)}", hint="`harness matrix` runs one")
-    return found[0]
+    return found
 
 
 def load(directory: Path) -> Told:

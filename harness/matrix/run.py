@@ -52,7 +52,7 @@ class Watch(Protocol):
 
 class MatrixRun:
     """The tasks of a matrix, of which those in `told` have ended before. What is known is in
-    `state()` at any time; `left_out` is what the deadline did not allow."""
+    `state()` at any time."""
 
     def __init__(
         self, record: MatrixRecord, executor: Executor, watches: Sequence[Watch], told: Told
@@ -69,17 +69,12 @@ class MatrixRun:
         self._interrupted = False
         self._cells = sum(task.kind is Kind.TEST for task in told.tasks)
         self._cells_ended = sum(map(self._is_cell, self._ended))
+        self._adopt()
         self._schedule = Schedule(told.tasks, executor.capacity, self._ended)
-
-    @property
-    def left_out(self) -> Sequence[Task]:
-        """The tasks for which there is no time."""
-        return self._schedule.left_out
 
     def run(self, deadline_s: float | None = None) -> ExitCode:
         """Run them to their end, or begin none that would not end `deadline_s` seconds from now.
         Returns the worst exit status of the cells."""
-        self._adopt()
         while True:
             while (grant := self._schedule.begin(self._left_s(deadline_s))) is not None:
                 self._begin(grant)
@@ -90,8 +85,8 @@ class MatrixRun:
             state = self.state()
             for watch in self._watches:
                 watch.look(state)
-        if self.left_out:
-            self._record.leave_out(self.left_out)
+        if self._schedule.left_out:
+            self._record.leave_out(self._schedule.left_out)
         code = self.exit_code()
         self._record.finish(code)
         return code
@@ -144,7 +139,6 @@ class MatrixRun:
             if (ended := outcome.found(self._tasks[name], since)) is not None:
                 self._keep(ended)
                 del self._begun[name]
-        self._schedule = Schedule(list(self._tasks.values()), self._executor.capacity, self._ended)
 
     def _begin(self, grant: Grant) -> None:
         task = grant.task

@@ -74,6 +74,7 @@ def document(told: Told, exit_code: int) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "matrix_dir": str(told.directory),
+        "source": dict(told.source),
         "exit": int(exit_code),
         "cells": [_cell(task.command, one) for task, one in _ended(told, Kind.TEST)],
         "left_out": list(told.left_out),
