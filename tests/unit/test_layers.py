@@ -43,7 +43,8 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict", "stock"),
+    ("kunit", "verdict", "stock", "choice"),
+    ("posterior",),
     ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
     + ("guest.channel", "guest.qmp", "guest", "suites"),
