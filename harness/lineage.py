@@ -53,6 +53,12 @@ def span(name: str, good: str, bad: str | None = None) -> Span:
     return found
 
 
+def commit(name: str, rev: str) -> str:
+    """The commit (hex) that `rev` names in the checkout `name`; of any other tree `rev` as it is.
+    UsageError where git finds none."""
+    return _own(tree.checkout(name), rev) if tree.is_checkout(name) else rev
+
+
 def _local(name: str, good: str, bad: str | None) -> Span:
     opened = tree.checkout(name)
     low = _own(opened, good)

@@ -8,6 +8,7 @@ import itertools
 import lzma
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ def with_below(root: Path, parts: Sequence[Series], base: str | None = None) -> 
     for part in parts:
         add(part, ())
     return found
+
+
+def pick(parts: Sequence[Series], text: str) -> list[Series]:
+    """The series with some of their patches: `1,3-5`, by number over all of them; `0` for none.
+    UsageError for what is no such list, and for numbers that there are not."""
+    total = sum(len(part.patches) for part in parts)
+    wanted: set[int] = set()
+    for word in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word.strip())
+        if match is None:
+            raise UsageError(f"--pick {text} is no list of patches", hint="as 1,3-5, or 0 for none")
+        wanted |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    if beyond := sorted(number for number in wanted if number > total):
+        raise UsageError(f"--pick {text}: there is no patch {beyond[0]}, only {total} of them")
+    numbers = itertools.count(1)
+    return [
+        replace(part, patches=tuple(one for one in part.patches if next(numbers) in wanted))
+        for part in parts
+    ]
 
 
 def stack(parts: Sequence[Series]) -> Series:

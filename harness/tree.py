@@ -152,12 +152,18 @@ def with_commit(name: str, commit: str) -> Base | None:
     return _describe(base.name, base.mirror, found) if found else None
 
 
+def is_checkout(name: str) -> bool:
+    """True where an added name or a path stands for a repository of the user's."""
+    place = added().get(name, name)
+    return "://" not in place and _is_repository(Path(place))
+
+
 def checkout(name: str) -> Checkout:
     """The user's repository that an added name or a path stands for; UsageError for none."""
     place = added().get(name, name)
-    if "://" in place or not _is_repository(path := Path(place).absolute()):
+    if not is_checkout(name):
         raise UsageError(f"{place} is no git checkout")
-    return _open_checkout(name, path)
+    return _open_checkout(name, Path(place).absolute())
 
 
 def _resolve(name: str) -> Base:

@@ -40,6 +40,9 @@ def add_source(made: argparse.ArgumentParser) -> None:
         dest="patch_version",
         help="which version of a thread's series (default: the newest)",
     )
+    group.add_argument(
+        "--pick", metavar="N,A-B", help="only these patches of the series, by number; 0 for none"
+    )
     group.add_argument("--range", metavar="A..B", help="these commits of --tree as the series")
     tree = group.add_argument(
         "--tree",
@@ -48,6 +51,7 @@ def add_source(made: argparse.ArgumentParser) -> None:
     )
     parser.completes(tree, _tree_names)
     made.set_defaults(default_tree=None)
+    group.add_argument("--commit", metavar="REV", help="this commit of --tree, not its newest")
     fragment = group.add_argument(
         "--kconfig", action="append", metavar="NAME|FILE", help="a fragment more"
     )
@@ -130,7 +134,13 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         rounds=_rounds(arguments),
         reruns=_reruns(arguments),
         samples=_samples(arguments),
+        known_programs=_programs(arguments),
     )
+
+
+def _programs(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    text: str | None = getattr(arguments, "known_programs", None)
+    return None if text is None else tuple(text.split(","))
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -205,9 +215,11 @@ def _rounds(arguments: argparse.Namespace) -> Rounds:
 
 def _source(arguments: argparse.Namespace) -> Source:
     """The series, the tree and its commit that the options name."""
-    from harness import intake, series, tree
+    from harness import intake, lineage, series, tree
 
     place = arguments.tree
+    if arguments.commit and (place is None or arguments.range):
+        raise UsageError("--commit wants --tree, the tree that has it, and no --range")
     if place is None and (arguments.range or not arguments.series):
         place = arguments.default_tree
     parts = []
@@ -222,10 +234,14 @@ def _source(arguments: argparse.Namespace) -> Source:
         if spec:
             version = arguments.patch_version
             parts.append(intake.load(project.root(), spec, tree=base, version=version))
+    if arguments.pick is not None:
+        parts = series.pick(parts, arguments.pick)
     parts = series.with_below(project.root(), parts, base)
     notes = [part.note for part in parts if part.note]
     if place is not None:
-        if not parts:
+        if arguments.commit:
+            commit = lineage.commit(place, arguments.commit)
+        elif not parts:
             changes = intake.from_checkout(place) if intake.has_changes(place) else None
             if changes is not None:
                 parts.append(changes)

@@ -5,7 +5,7 @@ import pytest
 
 from harness import series
 from harness.errors import UsageError
-from harness.model import Patch
+from harness.model import Patch, Series
 from tests.unit import fakes
 
 YAML = 'title: "A title"\nbases: ["6.12", "6.1"]\nsuites: [x]\nfails-on-base:\n  t: EINVAL\n'
@@ -128,3 +128,20 @@ def test_the_shipped_series_are_well_formed(name: str) -> None:
         own = series.load(root, name, base)
         assert own.base_commit
         assert own.patches and all(series.touched(patch) for patch in own.patches)
+
+
+def test_some_patches_of_series_by_number_over_all_of_them() -> None:
+    def made(name: str, *patches: str) -> Series:
+        return Series(name=name, patches=tuple(Patch(name=one, data=b"") for one in patches))
+
+    parts = [made("a", "1", "2", "3"), made("b", "4", "5")]
+
+    def picked(text: str) -> list[list[str]]:
+        return [[one.name for one in part.patches] for part in series.pick(parts, text)]
+
+    assert picked("1,3-4") == [["1", "3"], ["4"]]
+    assert picked("0") == [[], []]
+    assert picked("5, 2") == [["2"], ["5"]]
+    for text, words in (("6", "no patch 6, only 5"), ("x", "no list"), ("1-", "no list")):
+        with pytest.raises(UsageError, match=words):
+            series.pick(parts, text)
