@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import elf, kernel, modules, places, symbols
+from harness import cache, elf, kernel, modules, places, symbols
 from harness.execution import Execution, Target
 from harness.model import Base, Kconfig, Kernel, Mount, Series, Splat, Step
 from harness.record import Record
@@ -67,10 +67,14 @@ class Builds:
     def same(self, label: str, other: str) -> bool:
         """Two steps have the same program in their kernels and modules, so that what one did the
         other does."""
-        one, two = self._built[label], self._built[other]
-        if [name for name, _ in one.files] != [name for name, _ in two.files]:
-            return False
-        return _programs(one) == _programs(two)
+        return self.program(label) == self.program(other)
+
+    def program(self, label: str) -> str:
+        """A digest of what a step's kernel and modules are, whatever sources they came from."""
+        built = self._built[label]
+        files = [path for _, place in built.files for path in sorted(place.glob("*.ko"))]
+        programs = [elf.digest(path) for path in (built.kernel.vmlinux, *files)]
+        return cache.digest("\n".join([*(name for name, _ in built.files), *programs]))
 
     def find_places(self, step: Step, execution: Execution) -> None:
         """Where in the sources the kernel's reports are, if it made any."""
@@ -134,8 +138,3 @@ class Builds:
 def _what(stack: Series) -> str:
     count = len(stack.patches)
     return f"+ {count} patch{'es' * (count != 1)}" if count else "unpatched"
-
-
-def _programs(built: _Built) -> list[str]:
-    files = [path for _, place in built.files for path in sorted(place.glob("*.ko"))]
-    return [elf.digest(path) for path in (built.kernel.vmlinux, *files)]

@@ -4,9 +4,10 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from harness import recorded
+from harness import journal, recorded
 from harness.errors import ExitCode
 from harness.model import Outcome, Result, Splat
 
@@ -88,6 +89,16 @@ def runs(argv: Sequence[str], parent: Path | None = None) -> Iterator[Path]:
         if recorded.exit_of(directory) not in (None, ExitCode.INTERRUPTED):
             return
         yield directory
+
+
+def newest(argv: Sequence[str], since: str) -> Path | None:
+    """The newest run of a command line, if it began after a time (ISO 8601)."""
+    wanted = plain(argv)
+    same = (one for one in recorded.recent() if plain(recorded.argv_of(one)) == wanted)
+    found = next(same, None)
+    began = next(journal.read(found), {}).get("time") if found else None
+    after = began and datetime.fromisoformat(began) >= datetime.fromisoformat(since)
+    return found if after else None
 
 
 def plain(argv: Sequence[str]) -> list[str]:

@@ -52,6 +52,10 @@ class UsageError(HarnessError):
     exit_code = ExitCode.USAGE
 
 
+class EndsError(UsageError):
+    """An end of a bisection is not what it was said to be."""
+
+
 class NothingRanError(HarnessError):
     """The plan was empty: no test matched."""
 

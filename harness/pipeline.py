@@ -94,6 +94,8 @@ class CellRun:
         boots.check_kind(self._cell.guest_kind, boots.why_unfit((), self._cell.guest), tests)
         self._record.plan(self._steps, tests)
         self._build_all()
+        if self._is_known():
+            return
         self._ready.choose_guests(tests)
         self._note_contexts(tests)
         for step in self._steps:
@@ -112,6 +114,19 @@ class CellRun:
         if self._ready.saved.given_up:
             self._note_contexts(tests)  # in other guests than was thought
         self._settle(tests)
+
+    def _is_known(self) -> bool:
+        """Write down which program the last kernel is. True where whoever asked knows what it
+        does."""
+        if self._cell.known_programs is None:
+            return False
+        label = self._steps[-1].label
+        program = self._ready.builds.program(label)
+        self._record.program(label, program)
+        if program not in self._cell.known_programs:
+            return False
+        self._watch.note(f"{label} is a program that was run before: it is not run")
+        return True
 
     def _measure(self) -> None:
         """Run the tests whose figures are compared, on base and patched in turn."""

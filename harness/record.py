@@ -102,6 +102,10 @@ class Record(Journal):
         """A kernel that is ready."""
         self.write("kernel", label=label, **asdict(kernel))
 
+    def program(self, label: str, digest: str) -> None:
+        """What program a kernel is (Builds.program())."""
+        self.write("program", kernel=label, digest=digest)
+
     def start(self, test: str, *, kernel: str, boot: int) -> None:
         """A test begins: without a result after it, it crashed."""
         self.write("start", test=test, kernel=kernel, boot=boot)

@@ -16,6 +16,7 @@ from types import FrameType
 
 from harness import __version__
 from harness.cli import (
+    bisect,
     boot,
     cache,
     ci,
@@ -40,7 +41,16 @@ def entry() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line; returns the exit status of docs/design.md."""
+    """Run one command line; returns the exit status of docs/design.md, or git's."""
+    if "--bisect-step" not in argv:
+        return _main(argv)
+    try:
+        return run.for_git(_main(argv))
+    except SystemExit as ended:  # argparse's
+        return run.for_git(ExitCode.USAGE) if ended.code else 0
+
+
+def _main(argv: Sequence[str]) -> int:
     _handle_signals()
     made = build()
     if "_ARGCOMPLETE" in os.environ:
@@ -85,7 +95,8 @@ def build() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    every = (run, boot, runs, repro, history, matrix, nightly, ci, judge, series, cache, machine)
+    tests = (run, boot, runs, repro, history, matrix, nightly, bisect, ci)
+    every = (*tests, judge, series, cache, machine)
     for module in every:
         module.add(commands)
     return made

@@ -36,6 +36,16 @@ def add(commands: Any) -> None:
         action="store_true",
         help="go on with the last run of this command line, which was interrupted",
     )
+    run.add_argument(
+        "--bisect-step",
+        action="store_true",
+        help="exit as `git bisect run` expects: 0 good, 1 bad, 125 cannot be tested, 128 stop",
+    )
+    run.add_argument(
+        "--known-programs",
+        metavar="DIGEST,...",
+        help="note which program the kernel is; do not run it if it is one of these",
+    )
     watch = parser.command(
         commands, "watch", _watch, "run again whenever a patch, a test or the checkout changes"
     )
@@ -115,6 +125,16 @@ def _add_comparison(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--budget", type=float, default=600.0, metavar="S", help="seconds for reruns (default: 600)"
     )
+
+
+_GIT = {ExitCode.OK: 0, ExitCode.FAILED: 1}
+_GIT |= dict.fromkeys((ExitCode.APPLY, ExitCode.KCONFIG, ExitCode.BUILD, ExitCode.BOOT), 125)
+_GIT |= dict.fromkeys((ExitCode.GUEST_LOST, ExitCode.NOTHING_RAN), 125)
+
+
+def for_git(code: int) -> int:
+    """An exit status as `git bisect run` understands it. What is nobody's result ends it: 128."""
+    return _GIT.get(ExitCode(code), 128)
 
 
 def _run(arguments: argparse.Namespace) -> int:

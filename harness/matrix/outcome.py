@@ -32,7 +32,7 @@ def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> 
         directory = Path(told["run_dir"])
         return replace(ended, **_of_document(told), **_of_journal(directory))
     # It died without a word, as of a machine without memory; what it had recorded is there.
-    left = _newest(task, since)
+    left = earlier.newest(task.argv, since)
     return replace(ended, run_dir=str(left), **_of_journal(left)) if left else ended
 
 
@@ -48,7 +48,7 @@ def _exit(status: int) -> tuple[ExitCode, str]:
 def found(task: Task, since: str) -> Ended | None:
     """That of a cell whose run came to its end although whoever started it, at `since` (ISO 8601),
     did not see that; None for no such run."""
-    directory = _newest(task, since)
+    directory = earlier.newest(task.argv, since)
     code = recorded.exit_of(directory) if directory else None
     if directory is None or code in (None, ExitCode.INTERRUPTED):
         return None
@@ -60,15 +60,6 @@ def found(task: Task, since: str) -> Ended | None:
         **_of_document(recorded.document_of(directory)),
         **_of_journal(directory),
     )
-
-
-def _newest(task: Task, since: str) -> Path | None:
-    """The newest run of a cell, if it has begun by then."""
-    wanted = earlier.plain(task.argv)
-    same = (one for one in recorded.recent() if earlier.plain(recorded.argv_of(one)) == wanted)
-    newest = next(same, None)
-    began = next(journal.read(newest), {}).get("time") if newest else None
-    return newest if began and _after(began, since) else None
 
 
 def _of_document(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +81,6 @@ def _of_journal(directory: Path) -> dict[str, Any]:
         "built": kernels.count(False),
         "cached": kernels.count(True),
     }
-
-
-def _after(time: str, since: str) -> bool:
-    return datetime.fromisoformat(time) >= datetime.fromisoformat(since)
 
 
 def _lasted_s(directory: Path) -> float:

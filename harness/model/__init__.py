@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that flow between the rooms. No I/O here."""
 
+from harness.model.bisect import (
+    GOOD,
+    Candidate,
+    Probed,
+    Progress,
+    Question,
+    Signature,
+    Space,
+    Wish,
+)
 from harness.model.guest import (
     GUEST_MOUNTS,
     Command,
@@ -40,6 +50,7 @@ __all__ = [
     "AXES",
     "Base",
     "Better",
+    "Candidate",
     "Cell",
     "Command",
     "CommandResult",
@@ -49,6 +60,7 @@ __all__ = [
     "Ended",
     "Fragment",
     "Frame",
+    "GOOD",
     "GUEST_MOUNTS",
     "GuestSpec",
     "Kconfig",
@@ -62,6 +74,9 @@ __all__ = [
     "Outcome",
     "Patch",
     "Position",
+    "Probed",
+    "Progress",
+    "Question",
     "Reruns",
     "Result",
     "Rounds",
@@ -71,6 +86,8 @@ __all__ = [
     "Series",
     "Settled",
     "Shape",
+    "Signature",
+    "Space",
     "Splat",
     "Stage",
     "Step",
@@ -79,5 +96,6 @@ __all__ = [
     "Task",
     "Test",
     "Verdict",
+    "Wish",
     "splat_of",
 ]

@@ -179,7 +179,7 @@ class Cell:
     many as there are processors for; `with_base` also runs the unpatched base, `each_patch` a
     kernel for each patch as well; with `fresh_base` the base's results are no other run's;
     `samples` as in Test, for all tests, None for what their suites say. `accel` is kvm, tcg or None
-    to find out.
+    to find out. A kernel that is one of `known_programs` (Builds.program()) is not run.
     """
 
     stack: Series
@@ -208,6 +208,7 @@ class Cell:
     rounds: Rounds = Rounds()
     reruns: Reruns = Reruns()
     samples: int | None = None
+    known_programs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

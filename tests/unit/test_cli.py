@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, doctor
+from harness.cli.run import for_git
 from harness.errors import ExitCode
 from tests.unit import fakes
 
@@ -200,3 +201,14 @@ def test_the_series_of_the_project_are_listed(
 ) -> None:
     assert cli.main(["series", "list"]) == ExitCode.OK
     assert capsys.readouterr().out.startswith("s ")
+
+
+def test_git_bisect_run_gets_the_exit_statuses_that_it_knows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = {0: 0, 1: 1, 3: 125, 10: 125, 11: 125, 12: 125, 13: 125, 14: 125}
+    assert {code: for_git(code) for code in known} == known
+    assert {for_git(code) for code in (2, 20, 70, 130)} == {128}
+    assert cli.main(["run", "--bisect-step", "--nonsense"]) == 128
+    assert cli.main(["run", "--bisect-step", "--series", "there-is-none"]) == 128
+    assert "no series named there-is-none" in capsys.readouterr().err

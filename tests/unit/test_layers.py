@@ -14,6 +14,7 @@ LAYERS = (
         "model.splat",
         "model.metric",
         "model.matrix",
+        "model.bisect",
         "agent.pytest_server",
         "agent.pytest_once",
     )
@@ -88,6 +89,12 @@ LAYERS = (
     ("matrix.plan", "matrix.view"),
     ("matrix.page", "matrix.summary", "matrix.news"),
     ("matrix.nightly",),
+    ("bisect", "bisect.commits", "bisect.patches", "bisect.options", "bisect.signature")
+    + ("bisect.ends",),
+    ("bisect.record", "bisect.evidence", "bisect.search", "bisect.subset"),
+    ("bisect.run",),
+    ("bisect.view",),
+    ("bisect.outcome",),
     ("cli.screen",),
     ("cli.parser", "cli.completion"),
     ("cli.cell",),
@@ -100,6 +107,7 @@ LAYERS = (
         "cli.machine",
         "cli.cache",
         "cli.matrix",
+        "cli.bisect",
         "cli.ci",
         "cli.judge",
         "cli.history",

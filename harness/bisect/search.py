@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What steps have shown of a history, and which is next: the ends, then what is between. No I/O."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from harness.bisect import ends
+from harness.bisect.ends import Tally
+from harness.model import GOOD, Candidate, Probed, Progress, Question, Signature, Wish
+from harness.posterior import Found, Posterior, Probe, Seen
+
+_FAR = 0.02  # what a build costs more at the other end of the range: its objects are cold
+_GUESS_S = 60.0, 5.0  # a build and a run, before any was seen
+_BULK = 0.99  # of the probability: what the candidates have that are left
+
+
+class Search:
+    """The steps of a bisection by now, and what they make of it."""
+
+    def __init__(self, question: Question, steps: Iterable[Probed] = ()) -> None:
+        self.question = question
+        self.posterior = Posterior(contained(question.candidates))
+        self.tallies: dict[int, Tally] = {}
+        self.signature: Signature | None = None
+        self._programs: dict[str, int] = {}
+        self._costs: list[Probed] = []
+        self._last = question.bad
+        for one in steps:
+            self.take(one)
+
+    def take(self, probed: Probed) -> None:
+        """What one more step has shown."""
+        number = probed.number
+        tally = self.tallies.setdefault(number, Tally())
+        tally.add(probed)
+        if number == self.question.bad and probed.failed and self.signature is None:
+            self.signature = probed.signature
+        if number != GOOD:
+            self.posterior.add(number, Seen(failed=probed.failed, passed=probed.passed))
+            if tally.given_up:
+                self.posterior.skip(number)
+            self._last = number
+        self._note_program(probed)
+        self._costs.append(probed)
+
+    def _note_program(self, probed: Probed) -> None:
+        """Kernels that are the same program do the same."""
+        if not probed.program:
+            return
+        known = self._programs.setdefault(probed.program, probed.number)
+        if known == probed.number:
+            return
+        if known == GOOD:  # contains no candidate: what it did, this one would
+            self.posterior.add(probed.number, self.tallies[GOOD].seen)
+        elif probed.number != GOOD:
+            self.posterior.same(known, probed.number)
+
+    def next(self, pending: Sequence[Wish] = ()) -> Wish | None:
+        """The next look, beside those under way; None where no other says anything more, or the
+        first have to end. EndsError where an end is not what it was said to be."""
+        if not self._ends_known:
+            return None if pending else ends.wish(self.question, self.tallies, self.signature)
+        under_way = [Probe(commit=one.number, runs=one.runs) for one in pending]
+        probe = self.posterior.next(self._cost(), under_way)
+        return Wish(number=probe.commit, runs=probe.runs) if probe else None
+
+    def _cost(self) -> "_Cost":
+        build_s, run_s = self.costs_s()
+        return _Cost(self, build_s / run_s, self._last)
+
+    def others(self, wish: Wish) -> tuple[str, ...]:
+        """The programs of other candidates' kernels."""
+        return tuple(one for one, first in self._programs.items() if first != wish.number)
+
+    @property
+    def _ends_known(self) -> bool:
+        return ends.known(self.question, self.tallies)
+
+    @property
+    def settled(self) -> bool:
+        """The answer is as sure as it was to be, and leaves something out."""
+        found, count = self.found, len(self.question.candidates)
+        told = count == 1 or len(found.commits) < count
+        return told and found.probability >= self.question.confidence and self._ends_known
+
+    @property
+    def found(self) -> Found:
+        """The answer as it is now."""
+        return self.posterior.culprits()
+
+    def costs_s(self) -> tuple[float, float]:
+        """Seconds that a build and a run take, the usual ones so far."""
+        builds = [one.build_s for one in self._costs if one.built]
+        runs = [
+            one.test_s / (one.failed + one.passed) for one in self._costs if one.failed + one.passed
+        ]
+        build_s = statistics.median(builds) if builds else _GUESS_S[0]
+        return build_s, max(0.05, statistics.median(runs) if runs else _GUESS_S[1])
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        if not self._ends_known:
+            return Progress(left=len(self.question.candidates))
+        every = range(len(self.question.candidates))
+        shares = sorted(map(self.posterior.probability, every), reverse=True)
+        total, left = 0.0, 0
+        while total < _BULK and left < len(shares):
+            total += shares[left]
+            left += 1
+        found = self.found
+        steps = 0 if self.settled else max(1, math.ceil(math.log2(left)))
+        return Progress(
+            left=left,
+            likeliest=found.commits,
+            probability=found.probability,
+            steps=steps,
+            seconds=self._seconds(steps),
+        )
+
+    def _seconds(self, steps: int) -> float:
+        build_s, run_s = self.costs_s()
+        rate = self.posterior.rate
+        runs = 1.0 if rate > 0.9 else 2.0 / max(0.01, rate)
+        return steps * (build_s + runs * run_s) / self.question.jobs
+
+
+class _Cost:
+    """What comes before the first run of a candidate, in runs."""
+
+    def __init__(self, search: Search, build: float, last: int) -> None:
+        self._tallies = search.tallies
+        self._build, self._last = build, last
+        self._count = len(search.question.candidates)
+
+    def __call__(self, number: int) -> float:
+        if number in self._tallies:
+            return 0.0
+        return self._build * (1 + _FAR * abs(number - self._last) / self._count)
+
+
+def contained(candidates: Sequence[Candidate]) -> list[int]:
+    """For each candidate the bit set of those that it contains, itself among them."""
+    found: list[int] = []
+    for number, one in enumerate(candidates):
+        mine = 1 << number
+        for parent in one.parents:
+            mine |= found[parent]
+        found.append(mine)
+    return found

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`harness bisect`: which commit, patch or option broke a test."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import project
+from harness.cli import cell, parser, screen
+from harness.errors import ExitCode, HarnessError, UsageError
+from harness.model import Candidate, Question, Space
+from harness.report import text
+
+_ACTIONS = ("log", "replay", "undo", "visualize")
+# The options that are of the bisection, not of its runs; how many words each takes.
+_OWN = {
+    "--good": 1,
+    "--bad": 1,
+    "--patches": 0,
+    "--subset": 0,
+    "--kconfig-bisect": 2,
+    "--confidence": 1,
+    "--any-failure": 0,
+    "--most-runs": 1,
+    "--json": 0,
+    "--test": 1,
+}
+
+
+def add(commands: Any) -> None:
+    """See harness.cli.build()."""
+    made = parser.command(
+        commands, "bisect", _bisect, "find the commit, patch or option that broke a test"
+    )
+    made.add_argument("action", nargs="?", choices=_ACTIONS, help="of a bisection of the past")
+    made.add_argument("what", nargs="*", metavar="BISECTION", help="its name or end (the last)")
+    group = made.add_argument_group("what is searched")
+    group.add_argument("--good", metavar="REV", help="a commit of --tree that is good")
+    group.add_argument("--bad", metavar="REV", help="one that is not (default: the newest)")
+    group.add_argument("--patches", action="store_true", help="the patches of --series")
+    group.add_argument(
+        "--subset", action="store_true", help="the fewest patches of --series that fail"
+    )
+    group.add_argument(
+        "--kconfig-bisect",
+        nargs=2,
+        type=Path,
+        metavar=("GOOD", "BAD"),
+        help="the options that differ between two .configs",
+    )
+    cell.add_source(made)
+    cell.add_guest(made)
+    group = made.add_argument_group("what fails")
+    group.add_argument("--test", metavar="NAME", help="one test of the suites")
+    group.add_argument(
+        "--command", dest="run_command", metavar="CMD", help="a program of this machine as the test"
+    )
+    group.add_argument("--timeout", type=float, metavar="S", help="for the test, in seconds")
+    group.add_argument(
+        "--env", action="append", default=[], metavar="NAME=V", help="for the test's environment"
+    )
+    group.add_argument(
+        "--any-failure", action="store_true", help="not only the one that the bad end shows"
+    )
+    group = made.add_argument_group("how")
+    group.add_argument("--confidence", type=float, default=0.99, metavar="P", help="default: 0.99")
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="kernels at once (default: 1)"
+    )
+    group.add_argument(
+        "--most-runs",
+        type=int,
+        default=100,
+        metavar="N",
+        help="of a bad end that does not fail, before it is believed (default: 100)",
+    )
+    group.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="BISECTION",
+        help="go on with one that was interrupted (default: the last)",
+    )
+    made.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _bisect(arguments: argparse.Namespace) -> int:
+    if arguments.action:
+        return _look(arguments)
+    if arguments.resume is not None:
+        return _resume(arguments)
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """A new bisection."""
+    from harness.bisect import options, record
+
+    if not 0.5 <= arguments.confidence < 1:
+        raise UsageError("--confidence is a probability from 0.5 to below 1")
+    if arguments.jobs < 1 or arguments.most_runs < 1:
+        raise UsageError("--jobs and --most-runs want a number above 0")
+    for name in ("commit", "pick", "range", "config"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} is what a bisection chooses itself")
+    question, kept = _question(arguments)
+    with record.BisectRecord.new(question.space) as made:
+        if kept is not None:
+            options.keep(made.path, *kept)
+        made.ask(question)
+        return _go_on(arguments, made)
+
+
+_Values = Mapping[str, str]
+
+
+def _question(arguments: argparse.Namespace) -> tuple[Question, tuple[_Values, _Values] | None]:
+    """What is searched, and the two .configs where it is options."""
+    wanted = ("good", "patches", "subset", "kconfig_bisect")
+    given = [f"--{name.replace('_', '-')}" for name in wanted if getattr(arguments, name)]
+    if len(given) != 1 or (arguments.bad and not arguments.good):
+        raise UsageError(
+            f"{' and '.join(given)}: one of them" if given else "what is searched?",
+            hint="--tree REPO --good REV [--bad REV], --patches or --subset with --series S, "
+            "or --kconfig-bisect GOOD BAD",
+        )
+    if arguments.kconfig_bisect:
+        return _options(arguments)
+    return (_commits if arguments.good else _patches)(arguments), None
+
+
+def _options(arguments: argparse.Namespace) -> tuple[Question, tuple[_Values, _Values]]:
+    from harness import kconfig
+    from harness.bisect import options
+
+    good, bad = (kconfig.parse(kconfig.load_config(one).text) for one in arguments.kconfig_bisect)
+    place = " and ".join(str(one) for one in arguments.kconfig_bisect)
+    end = Candidate(name=str(arguments.kconfig_bisect[0]), title="", value="")
+    about = (Space.OPTIONS, "--config", f"the difference of {place}")
+    arguments.config = arguments.kconfig_bisect[1]
+    return _asked(arguments, about, end, options.between(good, bad)), (good, bad)
+
+
+def _commits(arguments: argparse.Namespace) -> Question:
+    from harness import lineage, tree
+    from harness.bisect import commits
+
+    if arguments.tree is None:
+        raise UsageError("--good wants --tree: a git checkout")
+    tree.checkout(arguments.tree)  # an import has no history, a URL no files
+    span = lineage.span(arguments.tree, arguments.good, arguments.bad)
+    good, found = commits.between(span)
+    place = f"{good.name[:12]}..{found[-1].name[:12]} of {span.base.name}"
+    arguments.commit = span.bad
+    return _asked(arguments, (Space.COMMITS, "--commit", place), good, found)
+
+
+def _patches(arguments: argparse.Namespace) -> Question:
+    from harness import intake, series, tree
+    from harness.bisect import patches
+
+    if not arguments.series:
+        raise UsageError("whose patches? --series S")
+    base = tree.base_name(arguments.tree) if arguments.tree else None
+    root, names = project.root(), arguments.series.split(",")
+    parts = [intake.load(root, name, tree=base) for name in names if name]
+    good, found = patches.of(series.stack(parts))
+    space = Space.SUBSET if arguments.subset else Space.PATCHES
+    return _asked(arguments, (space, "--pick", arguments.series), good, found)
+
+
+def _asked(
+    arguments: argparse.Namespace,
+    about: tuple[Space, str, str],
+    good: Candidate,
+    found: Sequence[Candidate],
+) -> Question:
+    space, option, place = about
+    test = _test(arguments)
+    argv = text.without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
+    if arguments.test:
+        argv += ["--test", test]
+    return Question(
+        space=space,
+        place=place,
+        test=test,
+        argv=("run", *argv),
+        option=option,
+        good=good,
+        candidates=tuple(found),
+        cwd=str(Path.cwd()),
+        confidence=arguments.confidence,
+        any_failure=arguments.any_failure,
+        jobs=arguments.jobs,
+        most_runs=arguments.most_runs,
+    )
+
+
+def _test(arguments: argparse.Namespace) -> str:
+    """The name of the test, found before anything is built. UsageError where there is none, or
+    more than one."""
+    from harness import plan, ready
+
+    if bool(arguments.test) == bool(arguments.run_command):
+        raise UsageError("which failure? --test NAME or --command CMD")
+    commands = [arguments.run_command] if arguments.run_command else []
+    made = argparse.Namespace(**{**vars(arguments), "run_command": commands, "test": []})
+    wanted = cell.from_arguments(made)
+    with tempfile.TemporaryDirectory(prefix="harness-bisect-") as scratch:
+        suites = ready.suites_of(wanted, project.root())
+        prepared = [one.prepare(Path(scratch) / "programs.log") for one in suites]
+    every = [test for one in prepared for test in one.tests]
+    try:
+        names = [one.name for one in plan.select(every, [arguments.test] if arguments.test else [])]
+    except HarnessError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    if len(names) > 1:
+        raise UsageError(f"--test {arguments.test} is {len(names)} tests: {', '.join(names[:4])}")
+    return names[0]
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from harness.bisect import record
+    from harness.bisect.run import resumable
+
+    told = resumable(record.load(record.find(arguments.resume)))
+    if told.question.cwd != str(Path.cwd()):
+        raise UsageError(f"{told.directory.name} began in {told.question.cwd}: go on from there")
+    with record.BisectRecord(told.directory) as made:
+        return _go_on(arguments, made)
+
+
+def _go_on(arguments: argparse.Namespace, made: Any) -> int:
+    """Take what steps are left; the exit status."""
+    from harness.bisect import record, view
+    from harness.bisect.run import BisectRun
+    from harness.executors.local import Local
+
+    told = record.load(made.path)
+    live = screen.width(sys.stderr) if sys.stderr.isatty() else 0
+    shown = view.Shown(sys.stderr, width=live, colour=screen.colour(sys.stderr))
+    print(f"harness: {made.path}", file=sys.stderr)
+    code = ExitCode.INTERRUPTED
+    try:
+        with Local() as executor:
+            code = BisectRun(made, executor, shown, told).run()
+    except KeyboardInterrupt:
+        again = f"harness bisect --resume {made.path.name[-4:]}"
+        print(f"harness: interrupted; next: {again}", file=sys.stderr)
+    _tell(arguments, record.load(made.path), code)
+    return code
+
+
+def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
+    from harness.bisect import outcome
+
+    if arguments.json:
+        print(json.dumps(outcome.document(told, code), indent=1))
+        return
+    for line in outcome.lines(told):
+        print(line)
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from harness.bisect import outcome, record
+
+    what = list(arguments.what)
+    if arguments.action == "undo":
+        return _undo(what)
+    told = record.load(record.find(what[0] if what else ""))
+    if arguments.action == "log":
+        for line in outcome.log(told):
+            print(line)
+    return ExitCode.OK
+
+
+def _undo(what: Sequence[str]) -> int:
+    from harness.bisect import record
+
+    *names, step = what or [""]
+    if not step.isdigit() or len(names) > 1:
+        raise UsageError("undo wants the number of a step", hint="harness bisect undo [NAME] STEP")
+    told = record.load(record.find(names[0] if names else ""))
+    if int(step) not in {one.step for one in told.steps}:
+        raise UsageError(f"{told.directory.name} has no step {step}")
+    with record.BisectRecord(told.directory) as made:
+        made.undo(int(step))
+    print(f"step {step} is forgotten; next: harness bisect --resume {told.name}")
+    return ExitCode.OK
