@@ -6,6 +6,7 @@ The runs of its steps have their own directories, among all others.
 """
 
 import contextlib
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.journal import Journal
 from harness.model import Candidate, Probed, Question, Signature, Space, Wish
 
 KIND = "bisects"
+_PAST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,19 @@ def _has_question(directory: Path) -> bool:
     return False
 
 
+def usual_s() -> tuple[float, float] | None:
+    """Seconds that a build and a run took in the last bisections; None where that is not known."""
+    builds: list[float] = []
+    runs: list[float] = []
+    for directory in recent()[:_PAST]:
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+            steps = load(directory).steps
+            builds += [one.build_s for one in steps if one.built]
+            counted = ((one.test_s, one.failed + one.passed) for one in steps)
+            runs += [test_s / count for test_s, count in counted if count]
+    return (statistics.median(builds), statistics.median(runs)) if builds and runs else None
+
+
 def find(name: str = "") -> Path:
     """That of a path, a name, its beginning or its end; the newest for no name."""
     found = journal.named(name, recent())
@@ -157,6 +172,7 @@ def _question(event: Mapping[str, Any]) -> Question:
             "argv": tuple(event["argv"]),
             "good": _candidate(event["good"]),
             "candidates": tuple(map(_candidate, event["candidates"])),
+            "built": tuple(event.get("built", ())),
         }
     )
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from harness import earlier, recorded
 from harness.bisect import evidence, options
+from harness.bisect import record as record_of
 from harness.bisect.record import Begun, BisectRecord, Told
 from harness.bisect.search import Search
 from harness.bisect.subset import SubsetSearch
@@ -61,7 +62,7 @@ class BisectRun:
         self._last = told.last_step
         self._left = list(told.begun)
         self._running: dict[str, tuple[Begun, float]] = {}
-        self.search = searched(told.question, told.steps)
+        self.search = searched(told.question, told.steps, usual_s=record_of.usual_s())
 
     def run(self) -> ExitCode:
         """Look until it is sure enough, or nothing more can be found out. EndsError, UsageError or
@@ -155,10 +156,16 @@ def _empty(begun: Begun) -> Probed:
     return Probed(step=begun.step, number=begun.wish.number, chosen=begun.wish.chosen)
 
 
-def searched(question: Question, steps: Iterable[Probed] = ()) -> AnySearch:
-    """What some steps make of a question."""
-    made = SubsetSearch if question.space is Space.SUBSET else Search
-    return made(question, steps)
+def searched(
+    question: Question,
+    steps: Iterable[Probed] = (),
+    *,
+    usual_s: tuple[float, float] | None = None,
+) -> AnySearch:
+    """What some steps make of a question; `usual_s` as for Search."""
+    if question.space is Space.SUBSET:
+        return SubsetSearch(question, steps)
+    return Search(question, steps, usual_s=usual_s)
 
 
 def command(

@@ -3,7 +3,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from harness.bisect import ends
 from harness.bisect.ends import Tally
@@ -16,10 +16,19 @@ _BULK = 0.99  # of the probability: what the candidates have that are left
 
 
 class Search:
-    """The steps of a bisection by now, and what they make of it."""
+    """The steps of a bisection by now, and what they make of it. `usual_s` are the seconds of a
+    build and a run, as far as they were seen before."""
 
-    def __init__(self, question: Question, steps: Iterable[Probed] = ()) -> None:
+    def __init__(
+        self,
+        question: Question,
+        steps: Iterable[Probed] = (),
+        *,
+        usual_s: tuple[float, float] | None = None,
+    ) -> None:
         self.question = question
+        self._usual_s = usual_s or _GUESS_S
+        self._built = frozenset(question.built)
         self.posterior = Posterior(contained(question.candidates))
         self.tallies: dict[int, Tally] = {}
         self.signature: Signature | None = None
@@ -67,7 +76,9 @@ class Search:
 
     def _cost(self) -> "_Cost":
         build_s, run_s = self.costs_s()
-        return _Cost(self, build_s / run_s, self._last)
+        cheap = self._built | self.tallies.keys()
+        far = _FAR / len(self.question.candidates)
+        return _Cost(cheap, build_s / run_s, far=far, last=self._last)
 
     def others(self, wish: Wish) -> tuple[str, ...]:
         """The programs of other candidates' kernels."""
@@ -95,14 +106,16 @@ class Search:
         runs = [
             one.test_s / (one.failed + one.passed) for one in self._costs if one.failed + one.passed
         ]
-        build_s = statistics.median(builds) if builds else _GUESS_S[0]
-        return build_s, max(0.05, statistics.median(runs) if runs else _GUESS_S[1])
+        build_s = statistics.median(builds) if builds else self._usual_s[0]
+        return build_s, max(0.05, statistics.median(runs) if runs else self._usual_s[1])
 
     def progress(self) -> Progress:
         """How far it is."""
+        count = len(self.question.candidates)
         if not self._ends_known:
-            return Progress(left=len(self.question.candidates))
-        every = range(len(self.question.candidates))
+            steps = math.ceil(math.log2(count)) if count > 1 else 0
+            return Progress(left=count, steps=steps, seconds=self._seconds(steps + 2))
+        every = range(count)
         shares = sorted(map(self.posterior.probability, every), reverse=True)
         total, left = 0.0, 0
         while total < _BULK and left < len(shares):
@@ -128,15 +141,13 @@ class Search:
 class _Cost:
     """What comes before the first run of a candidate, in runs."""
 
-    def __init__(self, search: Search, build: float, last: int) -> None:
-        self._tallies = search.tallies
-        self._build, self._last = build, last
-        self._count = len(search.question.candidates)
+    def __init__(self, cheap: Set[int], build: float, *, far: float, last: int) -> None:
+        self._cheap, self._build, self._far, self._last = cheap, build, far, last
 
     def __call__(self, number: int) -> float:
-        if number in self._tallies:
+        if number in self._cheap:
             return 0.0
-        return self._build * (1 + _FAR * abs(number - self._last) / self._count)
+        return self._build * (1 + self._far * abs(number - self._last))
 
 
 def contained(candidates: Sequence[Candidate]) -> list[int]:

@@ -106,6 +106,16 @@ class Shown:
         self._stream.flush()
 
 
+def plan(search: AnySearch) -> str:
+    """What is ahead, before the first step."""
+    told, asked = search.progress(), search.question
+    what = {Space.COMMITS: "commits", Space.OPTIONS: "options"}.get(asked.space, "patches")
+    steps = f", about {told.steps} steps between the ends" if told.steps else ""
+    took = f", {duration(told.seconds)}" if told.seconds else ""
+    there = f"; {len(asked.built)} kernels are there" if asked.built else ""
+    return f"{told.left} {what} of {asked.place}{steps}{took}{there}"
+
+
 def state(search: AnySearch) -> str:
     """How far it is, in a few words."""
     told = search.progress()

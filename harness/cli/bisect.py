@@ -7,13 +7,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import project
 from harness.cli import cell, parser, screen
-from harness.errors import ExitCode, HarnessError, UsageError
-from harness.model import Candidate, Question, Space
+from harness.errors import ExitCode, NothingRanError, UsageError
+from harness.model import Base, Candidate, Question, Space
 from harness.report import text
+
+if TYPE_CHECKING:
+    from harness.bisect.warm import Kernels
 
 _ACTIONS = ("log", "replay", "undo", "visualize")
 # The options that are of the bisection, not of its runs; how many words each takes.
@@ -156,7 +159,7 @@ def _commits(arguments: argparse.Namespace) -> Question:
     good, found = commits.between(span)
     place = f"{good.name[:12]}..{found[-1].name[:12]} of {span.base.name}"
     arguments.commit = span.bad
-    return _asked(arguments, (Space.COMMITS, "--commit", place), good, found)
+    return _asked(arguments, (Space.COMMITS, "--commit", place), good, found, base=span.base)
 
 
 def _patches(arguments: argparse.Namespace) -> Question:
@@ -178,9 +181,15 @@ def _asked(
     about: tuple[Space, str, str],
     good: Candidate,
     found: Sequence[Candidate],
+    *,
+    base: Base | None = None,
 ) -> Question:
+    """The question, once its test has been found; `base` is the tree whose commits they are."""
     space, option, place = about
-    test = _test(arguments)
+    if "-" in (arguments.series or "").split(","):
+        raise UsageError("--series - is read once, and every step wants it", hint="name a file")
+    kernels = _kernels(arguments)
+    test = _test(kernels, arguments.test)
     argv = text.without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
     if arguments.test:
         argv += ["--test", test]
@@ -197,13 +206,14 @@ def _asked(
         any_failure=arguments.any_failure,
         jobs=arguments.jobs,
         most_runs=arguments.most_runs,
+        built=kernels.built(base, found) if base else (),
     )
 
 
-def _test(arguments: argparse.Namespace) -> str:
-    """The name of the test, found before anything is built. UsageError where there is none, or
-    more than one."""
-    from harness import plan, ready
+def _kernels(arguments: argparse.Namespace) -> "Kernels":
+    """What is known of the kernels before anything is built; compiles the suites' programs."""
+    from harness import ready
+    from harness.bisect.warm import Kernels
 
     if bool(arguments.test) == bool(arguments.run_command):
         raise UsageError("which failure? --test NAME or --command CMD")
@@ -213,13 +223,20 @@ def _test(arguments: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory(prefix="harness-bisect-") as scratch:
         suites = ready.suites_of(wanted, project.root())
         prepared = [one.prepare(Path(scratch) / "programs.log") for one in suites]
-    every = [test for one in prepared for test in one.tests]
+    return Kernels(cell=wanted, prepared=prepared, root=project.root())
+
+
+def _test(kernels: "Kernels", wanted: str | None) -> str:
+    """The name of the test. UsageError where there is none, or more than one."""
+    from harness import plan
+
+    every = [test for one in kernels.prepared for test in one.tests]
     try:
-        names = [one.name for one in plan.select(every, [arguments.test] if arguments.test else [])]
-    except HarnessError as error:
+        names = [one.name for one in plan.select(every, [wanted] if wanted else [])]
+    except NothingRanError as error:
         raise UsageError(error.message, hint=error.hint) from None
     if len(names) > 1:
-        raise UsageError(f"--test {arguments.test} is {len(names)} tests: {', '.join(names[:4])}")
+        raise UsageError(f"--test {wanted} is {len(names)} tests: {', '.join(names[:4])}")
     return names[0]
 
 
@@ -247,7 +264,9 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     code = ExitCode.INTERRUPTED
     try:
         with Local() as executor:
-            code = BisectRun(made, executor, shown, told).run()
+            story = BisectRun(made, executor, shown, told)
+            shown.line(view.plan(story.search))
+            code = story.run()
     except KeyboardInterrupt:
         again = f"harness bisect --resume {made.path.name[-4:]}"
         print(f"harness: interrupted; next: {again}", file=sys.stderr)

@@ -37,7 +37,7 @@ class Question:
     """What a bisection is of. `argv` are the arguments of `harness` that run the test, all but
     `option` and its value, which choose the kernel. `good` is the good end, the last candidate the
     bad one. `place` names the tree or series, `cwd` the directory that relative paths in `argv` are
-    relative to."""
+    relative to, `built` the candidates whose kernels were there before."""
 
     space: Space
     place: str
@@ -51,6 +51,7 @@ class Question:
     any_failure: bool = False
     jobs: int = 1
     most_runs: int = 100
+    built: tuple[int, ...] = ()
 
     @property
     def bad(self) -> int:

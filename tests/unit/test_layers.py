@@ -90,6 +90,7 @@ LAYERS = (
     ("matrix.page", "matrix.summary", "matrix.news"),
     ("matrix.nightly",),
     ("bisect", "bisect.commits", "bisect.patches", "bisect.options", "bisect.signature")
+    + ("bisect.warm",)
     + ("bisect.ends",),
     ("bisect.record", "bisect.evidence", "bisect.search", "bisect.subset"),
     ("bisect.run",),
