@@ -172,8 +172,10 @@ class Schedule:
 
     def _compilers(self) -> int:
         """The room of a build: what there is, and half where tests use the rest, or could."""
-        tests = self._crowd or any(line.ranks for line in self._tests.values())
-        return max(1, self._capacity.cpus // (2 if tests else 1) // self._builds_at_once) * _UNIT
+        rest = (self._capacity.cpus - self._capacity.cpus // 2) * _UNIT
+        ready = (units for (units, _, _), line in self._tests.items() if line.ranks)
+        shared = self._crowd or any(units <= rest for units in ready)
+        return max(1, self._capacity.cpus // (2 if shared else 1) // self._builds_at_once) * _UNIT
 
     def _room(self, task: Task) -> Room:
         return self._units(task), self._cpus(task), self._memory(task)

@@ -253,3 +253,13 @@ def test_a_kernel_is_built_only_where_the_others_of_its_cell_have_time_too() -> 
     schedule = Schedule(tasks, TWO)
     assert schedule.begin(200) is None and len(schedule.left_out) == 3
     assert Schedule(tasks, TWO).begin(301) is not None
+
+
+def test_a_build_leaves_nothing_to_tests_that_have_no_room_beside_it() -> None:
+    large = Task(name="6.12/s/base/two", kind=Kind.TEST, argv=(), cpus=2)
+    small = Task(name="6.12/s/base/one", kind=Kind.TEST, argv=(), cpus=1)
+    build = Task(name="k", kind=Kind.BUILD, argv=())
+    for ready, cpus in ((large, 2), (small, 1)):
+        grant = Schedule([build, ready], Capacity(cpus=2, memory_mib=1 << 20)).begin()
+        assert grant is not None
+        assert (grant.task, grant.cpus) == (build, cpus)
