@@ -10,6 +10,7 @@ fails, at most so often that all its steps together are 99 % sure; it is told th
 """
 
 import argparse
+import functools
 import math
 import multiprocessing
 import random
@@ -18,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 from harness import posterior
 from harness.posterior import Posterior, Probe, Seen
@@ -80,7 +80,7 @@ class History:
                 return Seen(failed=1, passed=done)
         return Seen(passed=most)
 
-    @cached_property
+    @functools.cached_property
     def inseparable(self) -> frozenset[int]:
         """The culprit, and what no commit that can be built tells from it."""
         testable = [x for x in range(len(self.contains)) if x not in self.broken]
@@ -152,26 +152,24 @@ def forked(commits: int, dice: random.Random) -> list[int]:
     return [*contains, (1 << commits) - 1]
 
 
-def bisect(history: History, *, jobs: int = 1) -> Ended:
+def measure(history: History) -> Seen:
+    """The bad end, run as often as harness.posterior wants it."""
+    seen = Seen()
+    while more := posterior.bad_end_runs(seen):
+        for _ in range(more):
+            seen = seen.plus(history.run(len(history.contains) - 1, 1))
+    return seen
+
+
+def bisect(history: History, *, jobs: int = 1, build: float = BUILD, check: bool = False) -> Ended:
     """By harness.posterior, so many probes at a time."""
     bad_end = len(history.contains) - 1
     known = Posterior(history.contains)
-    while more := posterior.bad_end_runs(known.seen(bad_end)):
-        for _ in range(more):
-            known.add(bad_end, history.run(bad_end, 1))
-    seen = known.seen(bad_end)
-    measured = seen.failed + seen.passed
+    ends = measure(history)
+    known.add(bad_end, ends)
     built = {bad_end}
     runs = rounds = 0
-    while not known.settled(CONFIDENCE):
-        probes: list[Probe] = []
-        while len(probes) < jobs:
-            probe = known.next(lambda x: 0.0 if x in built else BUILD, probes)
-            if probe is None:
-                break
-            probes.append(probe)
-        if not probes:
-            break
+    while probes := wanted(known, built, jobs=jobs, build=build, check=check):
         rounds += 1
         for probe in probes:
             built.add(probe.commit)
@@ -186,16 +184,39 @@ def bisect(history: History, *, jobs: int = 1) -> Ended:
         runs=runs,
         built=len(built) - 1,
         rounds=rounds,
-        measured=measured,
+        measured=ends.failed + ends.passed,
     )
 
 
-def classic(history: History) -> Ended:
-    """By halves, as git does, each kernel run as often as it takes."""
+def wanted(
+    known: Posterior, built: set[int], *, jobs: int, build: float, check: bool
+) -> list[Probe]:
+    """The next probes, none at the end."""
+    if known.settled(CONFIDENCE):
+        last = known.check() if check else None
+        return [last] if last else []
+    probes: list[Probe] = []
+    while len(probes) < jobs:
+        probe = known.next(lambda x: 0.0 if x in built else build, probes)
+        if probe is None:
+            break
+        probes.append(probe)
+    return probes
+
+
+def classic(history: History, *, told: bool) -> Ended:
+    """By halves, as git does, each kernel run until it fails or has passed often enough: by the
+    true rate where it is `told`, else by what is known of it from measuring the bad end."""
     count = len(history.contains)
+    seen = Seen() if told else measure(history)
     # About half of the steps meet a kernel with the culprit and can go wrong.
     allowed = (1 - CONFIDENCE) / max(1.0, math.log2(count) / 2)
-    most = 1 if history.rate == 1 else math.ceil(math.log(allowed) / math.log(1 - history.rate))
+    if not told:
+        most = posterior.good_end_runs(seen, 1 - allowed)
+    elif history.rate == 1:
+        most = 1
+    else:
+        most = math.ceil(math.log(allowed) / math.log(1 - history.rate))
     left, tested = history.contains[-1], [*range(count - 1)]
     runs = built = 0
     missed = False
@@ -214,11 +235,11 @@ def classic(history: History) -> Ended:
         if missed:
             tested.remove(x)
             continue
-        seen = history.run(x, most)
-        runs += seen.failed + seen.passed
-        left &= history.contains[x] if seen.failed else ~history.contains[x]
+        one = history.run(x, most)
+        runs += one.failed + one.passed
+        left &= history.contains[x] if one.failed else ~history.contains[x]
     named = frozenset(x for x in range(count) if left >> x & 1)
-    return Ended(named=named, runs=runs, built=built)
+    return Ended(named=named, runs=runs, built=built, measured=seen.failed + seen.passed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,12 +281,51 @@ def tried(found: Sequence[History], search: Callable[[History], Ended]) -> Row:
     )
 
 
-def row(setting: Setting, count: int) -> tuple[Row, Row, Row]:
-    """One line of the table: alone, two at a time, the peer."""
+SEARCHES: dict[str, tuple[int, Callable[[History], Ended]]] = {
+    "own": (1, bisect),
+    "runs": (4, functools.partial(bisect, build=1.0)),
+    "two": (4, functools.partial(bisect, jobs=2)),
+    "check": (4, functools.partial(bisect, check=True)),
+    "told": (2, functools.partial(classic, told=True)),
+    "git": (2, functools.partial(classic, told=False)),
+}
+"""What is compared, and of how many histories one is enough for it."""
+
+LEGEND = """\
+harness: where a kernel costs 20 runs; `other`: share that names more than one without need; `bad`:
+runs of the bad end before. cheap: runs where a kernel costs one run. jobs 2: two probes at a time.
+check: with a check of the last good commit at the end of what seems to fail always. git: by halves,
+each kernel run often enough for 99 % in all, by the true rate or by the one measured.
+"""
+HEAD = (
+    f"{'':28} | {'harness':^55} | {'cheap':^6} | {'jobs 2':^13} | {'check':^13}"
+    f" | {'git, true rate':^21} | {'git, measured':^21}\n"
+    f"{'commits, rate, unbuildable':28} | {'hit':>6} {'size':>6} {'other':>5} {'runs':>6} {'bad':>5}"
+    f" {'kernels':>7} {'rounds':>6} {'cpu ms':>7} | {'runs':>6} | {'hit':>6} {'rounds':>6}"
+    f" | {'hit':>6} {'runs':>6}" + f" | {'hit':>6} {'runs':>6} {'kernels':>7}" * 2
+)
+
+
+def row(setting: Setting, count: int) -> dict[str, Row]:
+    """One line of the table."""
+    return {
+        name: tried(list(histories(setting, max(1, count // part))), search)
+        for name, (part, search) in SEARCHES.items()
+    }
+
+
+def text(setting: Setting, found: dict[str, Row]) -> str:
+    """A line of the table."""
+    own, cheap, two, check = (found[name] for name in ("own", "runs", "two", "check"))
+    peers = (
+        f" | {git.hit:6.4f} {git.runs:6.1f} {git.built:7.1f}"
+        for git in (found["told"], found["git"])
+    )
     return (
-        tried(list(histories(setting, count)), bisect),
-        tried(list(histories(setting, max(1, count // 4))), lambda one: bisect(one, jobs=2)),
-        tried(list(histories(setting, count)), classic),
+        f"{setting.name:28} | {own.hit:6.4f} {own.size:6.3f} {own.unexplained:5.3f} {own.runs:6.1f}"
+        f" {own.measured:5.1f} {own.built:7.1f} {own.rounds:6.1f} {own.cpu_ms:7.1f}"
+        f" | {cheap.runs:6.1f} | {two.hit:6.4f} {two.rounds:6.1f}"
+        f" | {check.hit:6.4f} {check.runs:6.1f}{''.join(peers)}"
     )
 
 
@@ -275,25 +335,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="what the names of rows begin with")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
-    wanted = [
+    chosen = [
         setting
         for setting in (*SETTINGS, *MORE)
         if not arguments.only or setting.name.startswith(tuple(arguments.only))
     ]
-    print(
-        f"{'commits, rate, unbuildable':28} |    hit   size  other   runs  +bad  kernels rounds  ms"
-        " | jobs 2  rounds |  git: hit   runs  kernels"
-    )
+    print(LEGEND, HEAD, sep="\n", flush=True)
     with ProcessPoolExecutor(arguments.processes) as pool:
-        ended = pool.map(row, wanted, [arguments.histories] * len(wanted))
-        for setting, (own, two, git) in zip(wanted, ended, strict=True):
-            print(
-                f"{setting.name:28} | {own.hit:6.4f} {own.size:6.3f} {own.unexplained:6.4f}"
-                f" {own.runs:6.1f} {own.measured:5.1f} {own.built:8.1f} {own.rounds:6.1f}"
-                f" {own.cpu_ms:5.1f} | {two.hit:6.4f} {two.rounds:6.1f}"
-                f" |  {git.hit:6.4f} {git.runs:7.1f} {git.built:7.1f}",
-                flush=True,
-            )
+        ended = pool.map(row, chosen, [arguments.histories] * len(chosen))
+        for setting, found in zip(chosen, ended, strict=True):
+            print(text(setting, found), flush=True)
 
 
 if __name__ == "__main__":

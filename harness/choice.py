@@ -100,7 +100,9 @@ def _kinds(
     for option, signature in _distinct(options, worlds):
         inside, kind, merit = [], [int(option.cost > 0)], 0.0
         for chance, shares in worlds:
-            likely = sum(each * (mask & signature).bit_count() for mask, each in shares)
+            likely = 0.0
+            for mask, each in shares:
+                likely += each * (mask & signature).bit_count()
             likely = min(1.0, likely)
             inside.append((chance, likely))
             kind.append(int(likely * _KINDS))

@@ -9,7 +9,9 @@ While it is all but sure that the failure shows always, one run of a commit says
 search halves the candidates for which it does, and repeats nothing before one is left.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,10 +22,13 @@ from harness.choice import Option, Probe, Share
 __all__ = ["Found", "Posterior", "Probe", "Seen", "bad_end_runs", "good_end_runs", "line"]
 
 _SURE = 0.95  # of its failing always, to search as if it did
-_GONE = 1e-9  # the probability of a class that is no longer searched
+_GONE = 1e-4  # of what is in doubt: a class that is no longer searched
 
 _ALL_OF = 10  # failures in a row at the bad end make it likely that it fails always
 _FAILURES = 6  # and so many make the rate of one that does not known
+_ONCE = (1.0, 0.0)  # no run of a bad commit passes, where the failure shows always
+_CHECKS = 3
+_MARGIN = 0.7  # of the doubt allowed: a given rate may suit the prior of all rates badly (bench)
 _NEVER = 200  # runs without a failure: it does not fail
 
 
@@ -160,28 +165,45 @@ class Posterior:
         return Found(commits=tuple(commits), probability=self._probability(best))
 
     def settled(self, confidence: float) -> bool:
-        """Whether the culprits are as likely as that."""
-        return self.culprits().probability >= confidence
+        """Whether the culprits are as likely as that, and a bit more."""
+        return self.culprits().probability >= 1 - _MARGIN * (1 - confidence)
 
     def next(self, cost: Callable[[int], float], pending: Sequence[Probe] = ()) -> Probe | None:
         """What to run next, as it tells most for what it costs: `cost(x)` is what comes before the
         first run of commit x, in runs. `pending` probes run meanwhile, whose outcomes count by
         their probabilities. None where nothing that can be run tells anything more."""
-        trusts = self._trusts = self._trusts or self._nearness()
-        contains = self._contains
-        options = [
-            Option(x, contains[x], cost(x), trusts[x])
-            for x, first in enumerate(self._first)
-            if x == first and x not in self._untestable
-        ]
-        under_way = [(contains[probe.commit], probe.runs) for probe in pending]
+        under_way = [(self._contains[probe.commit], probe.runs) for probe in pending]
         if self.always >= _SURE:
-            certain = (1.0, 0.0)
-            worlds = choice.foresee(self._certain(), under_way, certain)
-            if probe := choice.best(options, worlds, certain):
+            shares = self._certain()
+            options = self._options(cost, shares)
+            if probe := choice.best(options, choice.foresee(shares, under_way, _ONCE), _ONCE):
                 return probe
-        unseen = self._unseen()
-        return choice.best(options, choice.foresee(self._alive(), under_way, unseen), unseen)
+        shares, unseen = self._alive(), self._unseen()
+        options = self._options(cost, shares)
+        return choice.best(options, choice.foresee(shares, under_way, unseen), unseen)
+
+    def check(self) -> Probe | None:
+        """A look at the commit that passed and most likely has the culprit all the same, run once
+        as yet: what fails nine times of ten passes for what always fails, until such a commit is
+        seen to fail. None where the failure is not taken to show always, or where it was done."""
+        passed = [x for x, seen in self._seen.items() if not seen.failed and self.testable(x)]
+        if not passed or self.always < _SURE:
+            return None
+        last = max(passed, key=self.inside)
+        missing = 1 + _CHECKS - self._seen[last].passed
+        return Probe(commit=last, runs=missing) if missing > 0 else None
+
+    def _options(self, cost: Callable[[int], float], shares: list[Share]) -> list[Option]:
+        """The commits that can be run and have some of the candidates, and not all."""
+        trusts = self._trusts = self._trusts or self._nearness()
+        mask = functools.reduce(operator.or_, (share.mask for share in shares), 0)
+        return [
+            Option(x, contains, cost(x), trusts[x])
+            for x, contains in enumerate(self._contains)
+            if contains & mask not in (0, mask)
+            and self._first[x] == x
+            and x not in self._untestable
+        ]
 
     def _split(self, contains: int, *, inside: Seen, stray: int) -> None:
         """Count runs for the candidates that are in a set, and stray ones for the others."""
@@ -208,7 +230,9 @@ class Posterior:
     def _alive(self) -> list[Share]:
         """The classes that are searched."""
         pairs = zip(self._classes, self._shares, strict=True)
-        return [Share(one.mask, of / one.mask.bit_count()) for one, of in pairs if of > _GONE]
+        found = [Share(one.mask, share / one.mask.bit_count()) for one, share in pairs]
+        least = _GONE * (1 - max(share.each for share in found))
+        return [share for share, all_ in zip(found, self._shares, strict=True) if all_ > least]
 
     def _certain(self) -> list[Share]:
         """The candidates for which the failure may have shown in each run that had it."""
@@ -220,7 +244,7 @@ class Posterior:
         """How likely so many runs of a commit with the culprit pass one and all."""
         found = [0.0] * (choice.MOST_RUNS + 1)
         for one, share in zip(self._classes, self._shares, strict=True):
-            if share > _GONE:
+            if share > _GONE * _GONE:
                 chances = stats.unseen(one.failed, one.passed, choice.MOST_RUNS)
                 found = [sum_ + share * chance for sum_, chance in zip(found, chances, strict=True)]
         return found
