@@ -286,8 +286,8 @@ SEARCHES: dict[str, tuple[int, Callable[[History], Ended]]] = {
     "runs": (4, functools.partial(bisect, build=1.0)),
     "two": (4, functools.partial(bisect, jobs=2)),
     "check": (4, functools.partial(bisect, check=True)),
-    "told": (2, functools.partial(classic, told=True)),
-    "git": (2, functools.partial(classic, told=False)),
+    "told": (4, functools.partial(classic, told=True)),
+    "git": (4, functools.partial(classic, told=False)),
 }
 """What is compared, and of how many histories one is enough for it."""
 
@@ -300,9 +300,11 @@ each kernel run often enough for 99 % in all, by the true rate or by the one mea
 HEAD = (
     f"{'':28} | {'harness':^55} | {'cheap':^6} | {'jobs 2':^13} | {'check':^13}"
     f" | {'git, true rate':^21} | {'git, measured':^21}\n"
-    f"{'commits, rate, unbuildable':28} | {'hit':>6} {'size':>6} {'other':>5} {'runs':>6} {'bad':>5}"
-    f" {'kernels':>7} {'rounds':>6} {'cpu ms':>7} | {'runs':>6} | {'hit':>6} {'rounds':>6}"
-    f" | {'hit':>6} {'runs':>6}" + f" | {'hit':>6} {'runs':>6} {'kernels':>7}" * 2
+    f"{'commits, rate, unbuildable':28} | {'hit':>6} {'size':>6} {'other':>5} {'runs':>6}"
+    f" {'bad':>5} {'kernels':>7} {'rounds':>6} {'cpu ms':>7} | {'runs':>6}"
+    f" | {'hit':>6} {'rounds':>6} | {'hit':>6} {'runs':>6}"
+    + f" | {'hit':>6} {'runs':>6} {'kernels':>7}"
+    * 2
 )
 
 

@@ -22,7 +22,7 @@ from harness.choice import Option, Probe, Share
 __all__ = ["Found", "Posterior", "Probe", "Seen", "bad_end_runs", "good_end_runs", "line"]
 
 _SURE = 0.95  # of its failing always, to search as if it did
-_GONE = 1e-4  # of what is in doubt: a class that is no longer searched
+_GONE = 1e-3  # of what is in doubt: a class that is no longer searched
 
 _ALL_OF = 10  # failures in a row at the bad end make it likely that it fails always
 _FAILURES = 6  # and so many make the rate of one that does not known
@@ -244,7 +244,7 @@ class Posterior:
         """How likely so many runs of a commit with the culprit pass one and all."""
         found = [0.0] * (choice.MOST_RUNS + 1)
         for one, share in zip(self._classes, self._shares, strict=True):
-            if share > _GONE * _GONE:
+            if share > 1e-9:
                 chances = stats.unseen(one.failed, one.passed, choice.MOST_RUNS)
                 found = [sum_ + share * chance for sum_, chance in zip(found, chances, strict=True)]
         return found
