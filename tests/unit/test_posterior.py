@@ -265,6 +265,34 @@ def test_a_second_probe_goes_where_the_first_does_not_tell() -> None:
     assert abs(third.commit - second.commit) in range(29, 35)
 
 
+def test_what_seems_to_fail_always_is_checked_once() -> None:
+    known = searched(posterior.line(16), 9, set())
+    check = known.check()
+    assert check is not None
+    assert check.commit == 8
+    known.add(8, Seen(passed=check.runs))
+    assert known.check() is None
+    assert known.culprits().commits == (9,)
+
+
+def test_a_check_that_fails_goes_on_with_the_search() -> None:
+    known = searched(posterior.line(16), 9, set())
+    known.add(8, Seen(failed=1))
+    assert not known.settled(0.99)
+    assert known.always < 0.05
+    assert known.inside(8) > 0.95
+    assert known.next(dear) is not None
+
+
+def test_a_flaky_failure_needs_no_check() -> None:
+    known = Posterior(posterior.line(4))
+    known.add(3, Seen(failed=6, passed=6))
+    known.add(1, Seen(passed=20))
+    known.add(2, Seen(failed=2))
+    assert known.settled(0.99)
+    assert known.check() is None
+
+
 def test_nothing_tells_more() -> None:
     known = Posterior(posterior.line(4))
     known.add(3, ALWAYS)
@@ -292,6 +320,14 @@ def test_the_good_end_must_pass_as_often_as_the_bad_one_is_seldom_bad() -> None:
     assert 5 < often < 20
     assert 90 < seldom < 250
     assert seldom < posterior.good_end_runs(Seen(failed=6, passed=114), 0.999)
+
+
+def test_nearly_always_is_found_with_the_check() -> None:
+    found = list(simulation.histories(simulation.Setting(commits=64, rate=0.9), 100))
+    bare = simulation.tried(found, simulation.bisect)
+    checked = simulation.tried(found, lambda one: simulation.bisect(one, check=True))
+    assert bare.hit < 0.95 < checked.hit
+    assert checked.runs < bare.runs + 8
 
 
 def test_the_chances_of_further_runs_are_those_of_the_rate() -> None:
