@@ -58,7 +58,7 @@ MORE = (
         for rate in (1.0, 0.2)
         for broken in (0.0, 0.1)
     ),
-    *(Setting(commits=128, rate=rate) for rate in (0.95, 0.9, 0.8, 0.7, 0.1, 0.02)),
+    *(Setting(commits=128, rate=rate) for rate in (0.95, 0.9, 0.8, 0.7, 0.1)),
 )
 
 

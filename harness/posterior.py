@@ -21,7 +21,7 @@ from harness.choice import Option, Probe, Share
 
 __all__ = ["Found", "Posterior", "Probe", "Seen", "bad_end_runs", "good_end_runs", "line"]
 
-_SURE = 0.95  # of its failing always, to search as if it did
+_SURE = 0.96  # of its failing always, to search as if it did
 _GONE = 1e-3  # of what is in doubt: a class that is no longer searched
 
 _ALL_OF = 10  # failures in a row at the bad end make it likely that it fails always
