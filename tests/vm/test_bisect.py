@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.conftest import RUN_S, argv, environment, processes_below
+from tests.vm.conftest import RUN_S, argv, processes_below
 
 KILLS = int(os.environ.get("HARNESS_KILLS", "3"))
 FIVE = Path(__file__).parents[1] / "data/five"
@@ -22,7 +22,7 @@ CULPRIT = "0003-aio-tell-who-cancels-in-an-unknown-context.patch"
 @pytest.fixture
 def state(tmp_path: Path) -> dict[str, str]:
     """An environment with a state directory of its own."""
-    return {**environment(), "XDG_STATE_HOME": str(tmp_path / "state")}
+    return {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
 
 
 def bisect(env: dict[str, str], *words: str) -> tuple[int, Any]:
@@ -52,7 +52,7 @@ def test_the_patch_is_found_however_often_it_is_killed(
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 killed += 1
-        if [path for path in (tmp_path / "killed/harness").glob("bisects/*/journal.jsonl")]:
+        if list((tmp_path / "killed/harness").glob("bisects/*/journal.jsonl")):
             words = ("--resume",)
     assert killed, "it ended before it was killed"
     if killed == KILLS:
@@ -66,12 +66,30 @@ def test_the_patch_is_found_however_often_it_is_killed(
     assert not processes_below(str(tmp_path))
 
 
+def test_the_fewest_patches_are_found(state: dict[str, str]) -> None:
+    code, found = bisect(state, "--subset", *WHAT)
+    assert (code, found["culprits"]) == (0, [CULPRIT])
+    whys = " ".join(one["why"] for one in found["steps"])
+    assert "does not apply" in whys  # nothing was built for these
+    assert "does not build" in whys
+
+
 def test_the_option_is_found(state: dict[str, str], tmp_path: Path) -> None:
-    """Two configurations that differ in a few options; one of them takes eventfd() away."""
-    wanted = ("--tree", "6.12", "--suite", "aio-core", "--test", "fsync")
-    run = argv("run", "--json", *wanted)
-    done = subprocess.run(run, stdout=subprocess.PIPE, timeout=RUN_S, check=True, env=state)
+    """Three options differ, and System V's shared memory is gone with one of them."""
+    look = ("--command", "test -d /proc/sysvipc")
+    done = subprocess.run(
+        argv("run", "--json", "--tree", "6.12", *look),
+        stdout=subprocess.PIPE,
+        timeout=RUN_S,
+        check=True,
+        env=state,
+    )
     config = next(Path(json.loads(done.stdout)["run_dir"]).glob("kernels/*/config")).read_text()
     good, bad = tmp_path / "good.config", tmp_path / "bad.config"
     good.write_text(config)
-    assert "CONFIG_EVENTFD=y" in config
+    for name in ("SYSVIPC", "ADVISE_SYSCALLS", "MEMBARRIER"):
+        assert f"CONFIG_{name}=y" in config
+        config = config.replace(f"CONFIG_{name}=y", f"# CONFIG_{name} is not set")
+    bad.write_text(config)
+    code, found = bisect(state, "--tree", "6.12", "--kconfig-bisect", str(good), str(bad), *look)
+    assert (code, found["culprit"]) == (0, "CONFIG_SYSVIPC")
