@@ -12,8 +12,9 @@ from harness.bisect.record import Told
 from harness.bisect.run import AnySearch, searched
 from harness.bisect.search import Search
 from harness.bisect.subset import SubsetSearch
-from harness.bisect.view import duration, ranges, short, where
+from harness.bisect.view import ranges, short, where
 from harness.model import GOOD, SCHEMA, Probed, Question, Wish
+from harness.report.words import duration
 
 _WORTH = 1e-4  # the probability of a candidate that is worth a line
 

@@ -11,6 +11,7 @@ from harness.bisect.record import Begun
 from harness.bisect.run import AnySearch, Underway
 from harness.model import GOOD, Probed, Question, Space, Wish
 from harness.report.paint import paint
+from harness.report.words import duration
 
 _DRAW_S = 0.25
 _TITLE = 44
@@ -46,14 +47,6 @@ def ranges(chosen: Sequence[int]) -> str:
     return ",".join(
         f"{one[0] + 1}-{one[-1] + 1}" if len(one) > 1 else str(one[0] + 1) for one in groups
     )
-
-
-def duration(seconds: float) -> str:
-    """`41 s`, `12 min`, `2 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 class Shown:

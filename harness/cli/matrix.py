@@ -184,7 +184,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _print_plan(arguments: argparse.Namespace, plan: Any) -> None:
-    from harness.matrix.view import duration
+    from harness.report.words import duration
 
     width = max((len(task.name) for task in plan.tasks), default=0)
     for task in plan.tasks:

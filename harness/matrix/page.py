@@ -10,10 +10,10 @@ from pathlib import Path
 from harness import cache, recorded, report
 from harness.errors import HarnessError
 from harness.matrix.run import State
-from harness.matrix.view import duration
 from harness.model import Ended, Kind, Task
 from harness.recorded import Recorded
 from harness.report import Options
+from harness.report.words import duration
 
 _EVERY_S = 20.0
 _SHARE = 0.03  # of the time, at most, for making it

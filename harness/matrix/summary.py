@@ -10,9 +10,10 @@ from typing import Any
 from harness import journal
 from harness.errors import ExitCode
 from harness.matrix.record import Told
-from harness.matrix.view import duration, summary
+from harness.matrix.view import summary
 from harness.model import SCHEMA, Ended, Kind
 from harness.report.paint import paint
+from harness.report.words import duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

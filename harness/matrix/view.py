@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import ExitCode
 from harness.matrix.run import State, Watch
 from harness.model import Ended, Kind, Outcome, Task
+from harness.report.words import duration
 
 _DRAW_S = 0.25
 _WORDS = {
@@ -33,14 +34,6 @@ def word(code: int) -> str:
     """What an exit status of a cell means."""
     known = code in {int(one) for one in ExitCode}
     return _WORDS.get(ExitCode(code), "bug in harness") if known else f"exit {code}"
-
-
-def duration(seconds: float) -> str:
-    """`41 s`, `12 min`, `2 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def summary(task: Task, ended: Ended) -> str:

@@ -67,7 +67,7 @@ LAYERS = (
     ("repro.files", "repro.hosted", "repro.readme"),
     ("repro",),
     ("saved", "stages", "known", "earlier"),
-    ("report.paint", "report.plot"),
+    ("report.paint", "report.plot", "report.words"),
     ("report.patches", "report", "report.figures"),
     ("boots",),
     ("report.text", "report.table", "report.posted"),

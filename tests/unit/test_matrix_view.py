@@ -10,6 +10,7 @@ from harness.matrix.page import Page
 from harness.matrix.run import State
 from harness.matrix.schedule import Grant
 from harness.model import Ended, Kind, Outcome, Task
+from harness.report import words
 from tests import runs
 
 CELL = Task(name="6.12/s/base/one", kind=Kind.TEST, argv=("run",), expected_s=30.0, known=True)
@@ -38,7 +39,7 @@ def ended(task: Task, code: int = 0, **more: object) -> Ended:
     [(0.4, "0 s"), (99, "99 s"), (119, "2 min"), (5000, "83 min"), (7500, "2 h 05 min")],
 )
 def test_durations_are_for_people(seconds: float, said: str) -> None:
-    assert view.duration(seconds) == said
+    assert words.duration(seconds) == said
 
 
 @pytest.mark.parametrize(
