@@ -70,6 +70,9 @@ class Search:
         first have to end. EndsError where an end is not what it was said to be."""
         if not self._ends_known:
             return None if pending else ends.wish(self.question, self.tallies, self.signature)
+        if self._likely_enough:
+            check = None if pending else self.posterior.check()
+            return Wish(number=check.commit, runs=check.runs) if check else None
         under_way = [Probe(commit=one.number, runs=one.runs) for one in pending]
         probe = self.posterior.next(self._cost(), under_way)
         return Wish(number=probe.commit, runs=probe.runs) if probe else None
@@ -90,10 +93,15 @@ class Search:
 
     @property
     def settled(self) -> bool:
-        """The answer is as sure as it was to be, and leaves something out."""
-        found, count = self.found, len(self.question.candidates)
-        told = count == 1 or len(found.commits) < count
-        return told and found.probability >= self.question.confidence and self._ends_known
+        """The answer is as sure as it was to be, and was checked."""
+        return self._ends_known and self._likely_enough and self.posterior.check() is None
+
+    @property
+    def _likely_enough(self) -> bool:
+        """It is likely enough, and leaves something out."""
+        count = len(self.question.candidates)
+        told = count == 1 or len(self.found.commits) < count
+        return told and self.posterior.settled(self.question.confidence)
 
     @property
     def found(self) -> Found:
