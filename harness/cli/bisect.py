@@ -13,7 +13,7 @@ from harness import project
 from harness.cli import cell, parser, screen
 from harness.errors import ExitCode, HarnessError, UsageError
 from harness.model import Candidate, Question, Space
-from harness.report import text
+from harness.report.text import without_options
 
 _ACTIONS = ("log", "replay", "undo", "visualize")
 # The options that are of the bisection, not of its runs; how many words each takes.
@@ -181,7 +181,7 @@ def _asked(
 ) -> Question:
     space, option, place = about
     test = _test(arguments)
-    argv = text.without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
+    argv = without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
     if arguments.test:
         argv += ["--test", test]
     return Question(
@@ -256,24 +256,26 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
 
 
 def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
-    from harness.bisect import outcome
+    from harness.bisect import answer, text
 
+    found = answer.of(told)
     if arguments.json:
-        print(json.dumps(outcome.document(told, code), indent=1))
+        print(json.dumps(answer.document(found, code), indent=1))
         return
-    for line in outcome.lines(told):
+    width, colour = screen.width(sys.stdout), screen.colour(sys.stdout)
+    for line in text.lines(found, width=width, colour=colour):
         print(line)
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    from harness.bisect import outcome, record
+    from harness.bisect import record, replay
 
     what = list(arguments.what)
     if arguments.action == "undo":
         return _undo(what)
     told = record.load(record.find(what[0] if what else ""))
     if arguments.action == "log":
-        for line in outcome.log(told):
+        for line in replay.log(told):
             print(line)
     return ExitCode.OK
 
