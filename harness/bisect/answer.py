@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bisect import facts, failing, outcome, table
+from harness.bisect import facts, failing, outcome, replay, table
 from harness.bisect.facts import Culprit
 from harness.bisect.failing import Failing
 from harness.bisect.record import Told
+from harness.bisect.replay import Move
 from harness.bisect.run import AnySearch, searched
 from harness.bisect.subset import SubsetSearch
 from harness.bisect.table import Row
@@ -30,6 +31,7 @@ class Answer:
     culprits: tuple[Culprit, ...]
     failing: Failing | None
     rows: tuple[Row, ...]
+    moves: tuple[Move, ...]
     repro: Path | None
 
     @property
@@ -46,6 +48,22 @@ class Answer:
     def probability(self) -> float:
         """How sure it is; 0 where that is no question."""
         return self.search.progress().probability
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Why there is no answer, in a sentence and one more; empty where there is one."""
+        if self.culprits:
+            return ()
+        asked = self.told.question
+        if self.moves and self.moves[-1].wrong:
+            return (self.moves[-1].wrong,)
+        yet = " yet" if self.told.exit is None else ""
+        head = f"not found{yet} in {asked.place}: what breaks {asked.test}"
+        if reason := outcome.nothing_testable(self.search):
+            return head, f"nothing between the ends can be tested: {reason}"
+        if self.probability:
+            return head, f"the likeliest has {self.probability:.1%}"
+        return (head,)
 
     @property
     def failure(self) -> str:
@@ -79,6 +97,7 @@ def of(told: Told) -> Answer:
         culprits=tuple(facts.of(told, number, brief=brief) for number in found),
         failing=failing.nearest(told, search),
         rows=tuple(table.rows(told, search)),
+        moves=tuple(replay.moves(told)),
         repro=bundle if found and (bundle / "run.sh").is_file() else None,
     )
 

@@ -9,7 +9,7 @@ from harness.bisect import outcome
 from harness.bisect.record import Told
 from harness.bisect.run import AnySearch, searched
 from harness.bisect.view import short, state, where
-from harness.errors import EndsError
+from harness.errors import EndsError, ExitCode
 from harness.model import SCHEMA, Probed, Progress, Wish
 
 _SAID = 60
@@ -54,6 +54,15 @@ def _next(search: AnySearch) -> tuple[Wish | None, str]:
         return search.next(), ""
     except EndsError as error:
         return None, f"{error.message} {error.hint}".strip()
+
+
+def exit_of(told: Told) -> int:
+    """The exit status of what it came to, were it told of now: that of an interruption where it
+    goes on, or can."""
+    if told.exit is not None:
+        return told.exit
+    last = list(moves(told))[-1:]
+    return ExitCode.USAGE if last and last[0].wrong else ExitCode.INTERRUPTED
 
 
 def log(told: Told) -> Iterator[str]:

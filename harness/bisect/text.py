@@ -15,11 +15,13 @@ _NAME = 14
 
 
 def lines(one: Answer, *, width: int = 100, colour: bool = False) -> Iterator[str]:
-    """The answer, and why. Nothing where the failure has not been seen yet."""
-    if one.search.signature is None:
-        return
-    yield from _answer(one, width) if one.culprits else _no_answer(one)
-    yield from _shown(one, width=width, colour=colour)
+    """The answer, and why."""
+    if one.culprits:
+        yield from _answer(one, width)
+    for number, line in enumerate(one.missing):
+        yield f"{'  ' * number}{line}"
+    if one.search.signature is not None:
+        yield from _shown(one, width=width, colour=colour)
     yield ""
     yield f"{'':<{_NAME}} {'runs':>5} {'failed':>6} {'P':>8}"
     yield from (fit(row(each), width) for each in one.rows)
@@ -58,15 +60,6 @@ def _about(culprit: Culprit, width: int) -> Iterator[str]:
         yield from (fit(f"    {line}", width) for line in culprit.others)
     if culprit.fixes:
         yield f"  {culprit.fixes}"
-
-
-def _no_answer(one: Answer) -> Iterator[str]:
-    asked, search = one.told.question, one.search
-    yield f"not found in {asked.place}: what breaks {asked.test}"
-    if reason := outcome.nothing_testable(search):
-        yield f"  nothing between the ends can be tested: {reason}"
-    elif one.probability:
-        yield f"  the likeliest has {one.probability:.1%}"
 
 
 def _shown(one: Answer, *, width: int, colour: bool) -> Iterator[str]:

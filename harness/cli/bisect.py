@@ -2,7 +2,6 @@
 """`harness bisect`: which commit, patch or option broke a test."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import project
-from harness.cli import cell, parser, screen
+from harness.cli import bisections, cell, parser, screen
 from harness.errors import ExitCode, HarnessError, UsageError
 from harness.model import Candidate, Question, Space
 from harness.report.text import without_options
 
-_ACTIONS = ("log", "replay", "undo", "visualize")
 # The options that are of the bisection, not of its runs; how many words each takes.
 _OWN = {
     "--good": 1,
@@ -36,8 +34,7 @@ def add(commands: Any) -> None:
     made = parser.command(
         commands, "bisect", _bisect, "find the commit, patch or option that broke a test"
     )
-    made.add_argument("action", nargs="?", choices=_ACTIONS, help="of a bisection of the past")
-    made.add_argument("what", nargs="*", metavar="BISECTION", help="its name or end (the last)")
+    bisections.add(made)
     group = made.add_argument_group("what is searched")
     group.add_argument("--good", metavar="REV", help="a commit of --tree that is good")
     group.add_argument("--bad", metavar="REV", help="one that is not (default: the newest)")
@@ -89,8 +86,6 @@ def add(commands: Any) -> None:
 
 
 def _bisect(arguments: argparse.Namespace) -> int:
-    if arguments.action:
-        return _look(arguments)
     if arguments.resume is not None:
         return _resume(arguments)
     return _run(arguments)
@@ -251,45 +246,5 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     except KeyboardInterrupt:
         again = f"harness bisect --resume {made.path.name[-4:]}"
         print(f"harness: interrupted; next: {again}", file=sys.stderr)
-    _tell(arguments, record.load(made.path), code)
+    bisections.tell(record.load(made.path), code, as_json=arguments.json)
     return code
-
-
-def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
-    from harness.bisect import answer, text
-
-    found = answer.of(told)
-    if arguments.json:
-        print(json.dumps(answer.document(found, code), indent=1))
-        return
-    width, colour = screen.width(sys.stdout), screen.colour(sys.stdout)
-    for line in text.lines(found, width=width, colour=colour):
-        print(line)
-
-
-def _look(arguments: argparse.Namespace) -> int:
-    from harness.bisect import record, replay
-
-    what = list(arguments.what)
-    if arguments.action == "undo":
-        return _undo(what)
-    told = record.load(record.find(what[0] if what else ""))
-    if arguments.action == "log":
-        for line in replay.log(told):
-            print(line)
-    return ExitCode.OK
-
-
-def _undo(what: Sequence[str]) -> int:
-    from harness.bisect import record
-
-    *names, step = what or [""]
-    if not step.isdigit() or len(names) > 1:
-        raise UsageError("undo wants the number of a step", hint="harness bisect undo [NAME] STEP")
-    told = record.load(record.find(names[0] if names else ""))
-    if int(step) not in {one.step for one in told.steps}:
-        raise UsageError(f"{told.directory.name} has no step {step}")
-    with record.BisectRecord(told.directory) as made:
-        made.undo(int(step))
-    print(f"step {step} is forgotten; next: harness bisect --resume {told.name}")
-    return ExitCode.OK
