@@ -232,6 +232,7 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     """Take what steps are left; the exit status."""
     from harness.bisect import record, view
+    from harness.bisect.page import Page
     from harness.bisect.run import BisectRun
     from harness.executors.local import Local
 
@@ -239,12 +240,16 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     live = screen.width(sys.stderr) if sys.stderr.isatty() else 0
     shown = view.Shown(sys.stderr, width=live, colour=screen.colour(sys.stderr))
     print(f"harness: {made.path}", file=sys.stderr)
-    code = ExitCode.INTERRUPTED
+    code, notice = ExitCode.INTERRUPTED, "This bisection ended with an error."
+    page = Page(made.path)
     try:
         with Local() as executor:
-            code = BisectRun(made, executor, shown, told).run()
+            code, notice = BisectRun(made, executor, [shown, page], told).run(), ""
     except KeyboardInterrupt:
         again = f"harness bisect --resume {made.path.name[-4:]}"
+        notice = f"This bisection was interrupted; next: {again}"
         print(f"harness: interrupted; next: {again}", file=sys.stderr)
+    finally:
+        bisections.keep(made.path, found=code == ExitCode.OK, notice=notice)
     bisections.tell(record.load(made.path), code, as_json=arguments.json)
     return code

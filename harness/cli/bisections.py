@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness import project
 from harness.cli import parser, runs, screen
 from harness.errors import ExitCode, UsageError
+from harness.report.text import short
 
 FORMATS = {
     "text": "for a terminal",
@@ -52,6 +54,24 @@ def names(**_: Any) -> list[str]:
     return [path.name for path in record.recent()]
 
 
+def keep(directory: Path, *, found: bool, notice: str) -> None:
+    """Write what stays of a bisection beside its journal: the page, and where it has `found` the
+    culprit the bundle. What cannot be made is said."""
+    from harness.bisect import answer, bundle, record
+    from harness.bisect.page import Page
+
+    if found:
+        watch = screen.watch(quiet=True)
+        said = bundle.make(answer.of(record.load(directory)), project.root(), watch)
+        watch.clear()
+        if said:
+            print(f"harness: no reproducer bundle: {said}", file=sys.stderr)
+    try:
+        Page(directory).write(notice)
+    except OSError as error:
+        print(f"harness: no report.html: {error.strerror}", file=sys.stderr)
+
+
 def tell(told: Any, code: int, *, as_json: bool) -> None:
     """The answer on standard output."""
     from harness.bisect import answer, text
@@ -63,6 +83,8 @@ def tell(told: Any, code: int, *, as_json: bool) -> None:
     width, colour = screen.width(sys.stdout), screen.colour(sys.stdout)
     for line in text.lines(found, width=width, colour=colour):
         print(line)
+    if (page := told.directory / "report.html").exists():
+        print(f"report: {short(page)}")
 
 
 def _loaded(arguments: argparse.Namespace) -> Any:
@@ -119,10 +141,26 @@ def _undo(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from harness.bisect import answer, text
+    from harness.bisect import answer
 
     found = answer.of(_loaded(arguments))
-    width, colour = screen.width(sys.stdout), screen.colour(sys.stdout)
-    made = "".join(f"{line}\n" for line in text.lines(found, width=width, colour=colour)).encode()
-    runs.put(made, arguments.output)
+    runs.put(_made(found, arguments).encode(errors="replace"), arguments.output)
     return ExitCode.OK
+
+
+def _made(found: Any, arguments: argparse.Namespace) -> str:
+    """The report in the format that is wanted."""
+    if arguments.format == "mail":
+        from harness.bisect import mail
+
+        return mail.report(found)
+    if arguments.format == "html":
+        from harness.bisect import page
+
+        return page.page(found)
+    from harness.bisect import text
+
+    plain = arguments.output is not None
+    width = 100 if plain else screen.width(sys.stdout)
+    lines = text.lines(found, width=width, colour=not plain and screen.colour(sys.stdout))
+    return "".join(f"{line}\n" for line in lines)

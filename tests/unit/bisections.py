@@ -182,7 +182,7 @@ def begin(question: Question) -> Path:
 def go_on(path: Path, executor: Kernels) -> tuple[ExitCode, AnySearch]:
     """Run what is left of it."""
     with BisectRecord(path) as record:
-        story = BisectRun(record, executor, Nobody(), load(path))
+        story = BisectRun(record, executor, [Nobody()], load(path))
         return story.run(), story.search
 
 
