@@ -67,7 +67,8 @@ def _chosen(search: Search, seen: dict[int, Row], height: int) -> frozenset[int]
         more = shown | {number}
         if len(list(_parts(count, more))) <= room:
             shown = more
-    return shown
+    # A line for one that is left out tells less than its own.
+    return shown | {first for first, last in _parts(count, shown) if first == last}
 
 
 def _parts(count: int, shown: frozenset[int]) -> Iterator[tuple[int, int]]:

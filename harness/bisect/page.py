@@ -69,7 +69,9 @@ def _splat(one: Answer) -> dict[str, Any] | None:
 def _detail(one: Answer) -> str:
     """What the failing test says of itself."""
     shown = one.failing
-    return f"{shown.result.outcome}: {shown.result.detail}" if shown is not None else ""
+    if shown is None:
+        return ""
+    return ": ".join(filter(None, (str(shown.result.outcome), shown.result.detail)))
 
 
 def _step(move: replay.Move) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 720, 190
 _LEFT, _RIGHT, _TOP, _FLOOR = 44, 708, 28, 130
 _MARKS_Y, _AXIS_Y, _LEGEND_Y = 142, 162, 183
 _BARS_MOST = 332  # two units each
-_SAID = 5  # of the likeliest candidates, in words
+_SAID, _WORTH = 5, 0.05  # of the likeliest candidates in words, and what each has at least
 _SHAPES = {
     "bad": "M{x} {y}m-4 -4h8v8h-8z",
     "good": "M{x} {y}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
@@ -30,9 +30,12 @@ _WORDS = {"bad": "failed", "good": "passed", "skip": "says nothing", "same": "th
 def sentence(one: Answer) -> str:
     """What the picture shows, for who does not see it."""
     asked, shares = one.told.question, _shares(one)
+    left = one.search.progress().left
     order = sorted(range(len(shares)), key=lambda number: -shares[number])[:_SAID]
-    said = ", ".join(f"{short(asked, n)} {shares[n]:.1%}" for n in order if shares[n] >= 1e-3)
-    return f"{len(shares)} {asked.space}, oldest first. The likeliest: {said or 'none'}."
+    said = ", ".join(f"{short(asked, n)} {shares[n]:.1%}" for n in order if shares[n] >= _WORTH)
+    hold = "holds" if left == 1 else "hold"
+    likeliest = f" The likeliest: {said}." if said else ""
+    return f"{len(shares)} {asked.space}, oldest first; {left} {hold} at least 99 %.{likeliest}"
 
 
 def svg(one: Answer) -> str:
@@ -96,7 +99,7 @@ def _columns(one: Answer, bars: Sequence[float], count: int) -> Iterator[str]:
             yield f'<path class="found" d="M{x} {_TOP - 6}l-5 -9h10z"/>'
         if height >= 0.2 or number in found:
             width = round(max(1.0, (right - left) * 0.85), 2)
-            name = "bar found" if number in found else "bar"
+            name = "share found" if number in found else "share"
             shape = f'x="{left}" y="{_FLOOR - height:.2f}" width="{width}"'
             yield f'<rect class="{name}" {shape} height="{max(height, 1):.2f}"/>'
     for culprit in one.culprits[:1]:

@@ -77,10 +77,9 @@ def _shown(one: Answer, *, width: int, colour: bool) -> Iterator[str]:
 def row(one: Row) -> str:
     """A line of the evidence."""
     share = "" if one.probability is None else f"{one.probability:.2%}"
-    mark = "  <- the culprit" if one.culprit else ""
-    title = one.title[:60]
+    title = f"{'the culprit: ' * one.culprit}{one.title}"[:60]
     head = f"{one.name:<{_NAME}} {one.runs:>5} {one.failed:>6} {share:>8}"
-    return f"{head}  {title}{mark}".rstrip()
+    return f"{head}  {title}".rstrip()
 
 
 def _more(one: Answer) -> Iterator[str]:
