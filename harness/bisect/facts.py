@@ -90,22 +90,20 @@ def _patch(told: Told, made: Culprit) -> Culprit:
     if path is None:
         return replace(made, note="its author and date are not known any more: the runs are gone")
     data = path.read_bytes()
-    if not mbox.is_mail(data):
-        return replace(made, diffstat=_diffstat(data))
-    found = mbox.decode(mbox.parse(data, path.name))
-    return replace(
-        made,
-        author=found.author.strip(" <>") and found.author,
-        date=found.date,
-        diffstat=_diffstat(data),
-    )
+    made = replace(made, diffstat=_diffstat(data))
+    with contextlib.suppress(HarnessError):  # a diff, or a mail that git cannot decode
+        if mbox.is_mail(data):
+            found = mbox.decode(mbox.parse(data, path.name))
+            author = found.author if found.author.strip(" <>") else ""
+            return replace(made, author=author, date=found.date)
+    return made
 
 
 def _kept(told: Told, name: str) -> Iterator[Path]:
     """A patch as the runs keep it."""
     for step in told.steps:
-        if step.run_dir:
-            yield from (one for one in recorded.patches_of(Path(step.run_dir)) if one.name == name)
+        kept = recorded.patches_of(Path(step.run_dir)) if step.run_dir else ()
+        yield from (one for one in kept if one.name == name and one.is_file())
 
 
 def _diffstat(data: bytes) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache
-from harness.bisect import answer, outcome, picture, record, replay, text
+from harness.bisect import answer, picture, record, replay, text
 from harness.bisect.answer import Answer
 from harness.bisect.record import Begun
 from harness.bisect.run import AnySearch, Underway
@@ -41,7 +41,6 @@ def page(one: Answer, *, notice: str = "", refresh_s: int = 0) -> str:
         steps=[_step(move) for move in one.moves],
         sums=text.sums(one),
         started=one.told.started[:16].replace("T", " "),
-        rate=outcome.rate(one.search),
     )
 
 
