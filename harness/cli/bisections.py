@@ -22,7 +22,7 @@ FORMATS = {
 def add(bisect: argparse.ArgumentParser) -> None:
     """The commands below `harness bisect`, which can do without one."""
     kept = bisect.add_subparsers(
-        title="of a bisection of the past (default: the last one)", metavar="ACTION"
+        title="of a bisection of the past (default: the last one)", metavar="[ACTION]"
     )
     _named(parser.command(kept, "log", _log, "a line for each step"))
     replay = parser.command(
