@@ -116,6 +116,11 @@ def find(name: str = "") -> Path:
     return found
 
 
+def short_name(directory: Path) -> str:
+    """What a person types for a run: the end of its name, a path where that is elsewhere."""
+    return directory.name[-4:] if directory.parent == cache.runs() else str(directory)
+
+
 def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[Splat, ...]]:
     """The results of one step of a run, in its first round, and its splats of no test."""
     found: list[Result] = []

@@ -15,7 +15,7 @@ from harness.journal import JOURNAL, STAMP
 
 NIGHT = "nightly.json"
 """In the directory of a matrix that was a night: the newest one stays, to compare with."""
-KINDS = ("runs", "boots", "matrices")
+KINDS = ("runs", "boots", "matrices", "bisects")
 """The directories of `$XDG_STATE_HOME/harness` that hold run directories."""
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commits between two of a tree, as candidates; and what git says of one."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,11 @@ from harness.lineage import Span
 from harness.model import Candidate
 
 _FIELDS = "%H%x00%P%x00%s"
-_ABBREVIATED = 12  # digits, as Documentation/process/submitting-patches.rst wants for Fixes:
+DIGITS = 12
+"""Of a hash that a person reads, as Documentation/process/submitting-patches.rst wants for Fixes:
+or more where git says that they name two."""
+_ABOUT = "%h%x00%an <%ae>%x00%aI%x00%s"
+_STAT = "--stat=76,50,20"  # columns in all, for names, and lines: a merge may bring thousands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +54,24 @@ def _known(parents: str, numbers: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def about(mirror: Path, commit: str) -> About:
-    """What a report says of a commit."""
+    """What a report says of a commit; of a merge what it brought in, against its first parent.
+    HostError where the mirror does not have it, or cannot get at it any more."""
     git = Git(mirror)
-    shown = git.out("show", "-s", "--format=%an <%ae>%x00%aI%x00%s", commit)
-    author, date, subject = shown.split("\0", 2)
-    # The first parent's side: of a merge, what it brought in.
-    stat = git.out("diff-tree", "-r", "--stat=80", "--no-commit-id", "-M", f"{commit}^", commit)
+    wanted = ("show", "-s", f"--abbrev={DIGITS}", f"--format={_ABOUT}", commit)
+    digits, author, date, subject = git.out(*wanted).split("\0", 3)
+    # -m --first-parent: of a merge else nothing; and unlike diff-tree COMMIT^ it knows what to do
+    # with a commit that has no parent.
+    stat = git.out("show", "-m", "--first-parent", "-M", "--format=", _STAT, commit, "--")
     return About(
         commit=commit,
         subject=subject,
         author=author,
         date=date,
-        diffstat=tuple(re.sub(r"^ ", "", line) for line in stat.splitlines()),
-        fixes=f'Fixes: {commit[:_ABBREVIATED]} ("{subject}")',
+        diffstat=tuple(line.removeprefix(" ") for line in stat.splitlines() if line),
+        fixes=fixes(digits, subject),
     )
+
+
+def fixes(commit: str, subject: str) -> str:
+    """The trailer that names a commit by its first digits."""
+    return f'Fixes: {commit} ("{subject}")'

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a bisection came to: as JSON, and for a person."""
+"""What a bisection came to, and what it took: as JSON. The answer for a person is answer.py's."""
 
 import datetime
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,17 +11,17 @@ from harness.bisect.record import Told
 from harness.bisect.run import AnySearch, searched
 from harness.bisect.search import Search
 from harness.bisect.subset import SubsetSearch
-from harness.bisect.view import ranges, short, where
-from harness.model import GOOD, SCHEMA, Probed, Question, Wish
-from harness.report.words import duration
+from harness.bisect.view import ranges
+from harness.errors import ExitCode
+from harness.model import GOOD, SCHEMA, Probed, Question
 
 _WORTH = 1e-4  # the probability of a candidate that is worth a line
 
 
-def culprits(search: AnySearch) -> tuple[int, ...]:
+def culprits(search: AnySearch, told: Told | None = None) -> tuple[int, ...]:
     """The answer: one candidate, or some that nothing tells apart, or the patches that are needed;
-    none where there is no answer."""
-    if not search.settled:
+    none where there is no answer. One that `told` came to stands, were more wanted by now."""
+    if not search.settled and (told is None or told.exit != ExitCode.OK):
         return ()
     return search.needed if isinstance(search, SubsetSearch) else search.found.commits
 
@@ -40,7 +39,7 @@ def likeliest(search: AnySearch) -> list[tuple[int, float]]:
 def document(told: Told, exit_code: int) -> dict[str, Any]:
     """The JSON of `harness bisect --json` (docs/design.md)."""
     search = searched(told.question, told.steps)
-    asked, found = told.question, culprits(search)
+    asked, found = told.question, culprits(search, told)
     names = [asked.candidates[number].name for number in found]
     return {
         "schema": SCHEMA,
@@ -51,23 +50,24 @@ def document(told: Told, exit_code: int) -> dict[str, Any]:
         "culprit": names[0] if len(names) == 1 else None,
         "culprits": names,
         "probability": round(search.progress().probability, 6),
-        "rate": _rate(search),
+        "rate": rate(search),
         "failure": search.signature.words if search.signature else "",
         "candidates": [
             {"commit": asked.candidates[number].name, "probability": round(share, 6)}
             for number, share in likeliest(search)
         ],
-        "steps": [_step(asked, one) for one in told.steps],
-        **_sums(told),
+        "steps": [step(asked, one) for one in told.steps],
+        **sums(told),
     }
 
 
-def _step(asked: Question, one: Probed) -> dict[str, Any]:
+def step(asked: Question, one: Probed) -> dict[str, Any]:
+    """A step: what it showed, the candidate by its name, the verdict."""
     name = ranges(one.chosen) if one.chosen else asked.candidate(one.number).name
     return {**asdict(one), "commit": name, "verdict": one.verdict}
 
 
-def _rate(search: AnySearch) -> float:
+def rate(search: AnySearch) -> float:
     """How often the test fails where it is broken."""
     if isinstance(search, Search):
         return round(search.posterior.rate, 4) if search.signature else 0.0
@@ -75,7 +75,7 @@ def _rate(search: AnySearch) -> float:
     return round(bad.failed / bad.runs, 4) if bad.runs else 0.0
 
 
-def _sums(told: Told) -> dict[str, Any]:
+def sums(told: Told) -> dict[str, Any]:
     """How much was done; `ends_s` for the ends, the other seconds of steps for what is between."""
     ends = [one for one in told.steps if not _is_between(told, one)]
     between = [one for one in told.steps if _is_between(told, one)]
@@ -91,86 +91,17 @@ def _sums(told: Told) -> dict[str, Any]:
     }
 
 
+def nothing_testable(search: AnySearch) -> str:
+    """Why no candidate but the bad end can be tested; empty where one can."""
+    if isinstance(search, SubsetSearch):
+        return ""
+    if any(map(search.posterior.testable, range(search.question.bad))):
+        return ""
+    return "; ".join(sorted({one.why for one in search.tallies.values() if one.given_up}))
+
+
 def _is_between(told: Told, probed: Probed) -> bool:
     return bool(probed.chosen) or probed.number not in (GOOD, told.question.bad)
-
-
-def lines(told: Told) -> Iterator[str]:
-    """The answer, and why, for a person."""
-    search = searched(told.question, told.steps)
-    if search.signature is None:
-        return
-    yield from _answer(search) if search.settled else _no_answer(search)
-    yield ""
-    yield from _table(search)
-    sums = _sums(told)
-    yield ""
-    yield (
-        f"{len(told.steps)} steps, {sums['builds']} builds, {sums['boots']} boots, "
-        f"{sums['runs']} runs; {duration(sums['duration_s'])}"
-    )
-
-
-def _answer(search: AnySearch) -> Iterator[str]:
-    asked, found = search.question, culprits(search)
-    assert search.signature is not None
-    subset = isinstance(search, SubsetSearch)
-    if subset:
-        yield f"{len(found)} of {len(asked.candidates)} patches are needed:"
-    elif len(found) > 1:
-        yield f"one of {len(found)} that cannot be told apart:"
-    for number in found:
-        indent = "  " * (subset or len(found) > 1)
-        yield f"{indent}{short(asked, number)} {asked.candidates[number].title}"
-    rate = _rate(search)
-    often = "always" if rate > 0.9 else f"in about {rate:.0%} of runs"
-    sure = search.progress().probability
-    yield (
-        f"  {asked.test}: {search.signature.words}, {often}"
-        f"{f'; the probability is {sure:.2%}' if sure else ''}"
-    )
-
-
-def _no_answer(search: AnySearch) -> Iterator[str]:
-    asked = search.question
-    yield f"not found in {asked.place}: what breaks {asked.test}"
-    if isinstance(search, SubsetSearch):
-        return
-    if not any(map(search.posterior.testable, range(asked.bad))):
-        whys = {tally.why for number, tally in search.tallies.items() if tally.given_up}
-        yield f"  nothing between the ends can be tested: {'; '.join(sorted(whys))}"
-    else:
-        yield f"  the likeliest has {search.progress().probability:.1%}"
-
-
-def _table(search: AnySearch) -> Iterator[str]:
-    """Runs and failures of each kernel."""
-    asked = search.question
-    yield f"{'':<14} {'runs':>5} {'failed':>6} {'P':>8}"
-    for number, tally in sorted(search.tallies.items()):
-        share = ""
-        if isinstance(search, Search) and number != GOOD:
-            share = f"{search.posterior.probability(number):.2%}"
-        title = asked.candidate(number).title if tally.runs else tally.why
-        yield _row(short(asked, number), tally, share, title)
-    if isinstance(search, SubsetSearch):
-        for chosen, tally in search.sets.items():
-            yield _row(ranges(chosen), tally, "", "" if tally.runs else tally.why)
-
-
-def _row(name: str, tally: Tally, share: str, title: str) -> str:
-    return f"{name:<14} {tally.runs:>5} {tally.failed:>6} {share:>8}  {title[:60]}".rstrip()
-
-
-def log(told: Told) -> Iterator[str]:
-    """A line for each step, and what could be said after it."""
-    search = searched(told.question)
-    for one in told.steps:
-        search.take(one)
-        runs = one.failed + one.passed
-        said = f"{one.failed} of {runs} failed" if runs else one.why
-        name = where(told.question, Wish(number=one.number, runs=runs, chosen=one.chosen))
-        yield f"{one.step:>3} {name:<14} {one.verdict:<5} {said[:60]}"
 
 
 def _lasted_s(told: Told) -> float:

@@ -54,10 +54,12 @@ class Watch(Protocol):
 class BisectRun:
     """The steps of a bisection, those that were told of first."""
 
-    def __init__(self, record: BisectRecord, executor: Executor, watch: Watch, told: Told) -> None:
+    def __init__(
+        self, record: BisectRecord, executor: Executor, watches: Sequence[Watch], told: Told
+    ) -> None:
         self._record = record
         self._executor = executor
-        self._watch = watch
+        self._watches = watches
         self._question = told.question
         self._last = told.last_step
         self._left = list(told.begun)
@@ -105,7 +107,8 @@ class BisectRun:
         self._running[name] = begun, time.monotonic()
         log = self._record.log(begun.step)
         self._executor.start(Order(task=task, argv=argv, cpus=cpus, log=log))
-        self._watch.begun(begun, self.search)
+        for one in self._watches:
+            one.begun(begun, self.search)
 
     def _wait(self) -> None:
         for finished in self._executor.wait(_LOOK_S):
@@ -113,7 +116,8 @@ class BisectRun:
             self._end(begun, finished)
         now = time.monotonic()
         underway = [Underway(begun=one, since_s=now - at) for one, at in self._running.values()]
-        self._watch.look(underway, self.search)
+        for one in self._watches:
+            one.look(underway, self.search)
 
     def _end(self, begun: Begun, finished: Finished) -> None:
         said = str(finished.document.get("error", ""))
@@ -149,7 +153,8 @@ class BisectRun:
             probed = evidence.read(probed, code, probed.signature, asked.test)
         self._record.end(probed)
         self.search.take(probed)
-        self._watch.ended(probed, self.search)
+        for one in self._watches:
+            one.ended(probed, self.search)
 
 
 def _empty(begun: Begun) -> Probed:

@@ -23,13 +23,19 @@ def passed(result: Result) -> bool:
 
 def of(result: Result) -> Signature:
     """That of a failed test. What the kernel reported says more than what the test did."""
-    splat = next((one for one in result.splats if one.first), None)
-    splat = splat or next(iter(result.splats), None)
+    splat = shown(Signature(), result)
     return Signature(
         outcome="fail" if result.outcome is Outcome.XFAIL else str(result.outcome),
         splat=_key(splat) if splat else (),
         subtests=_failing(result),
     )
+
+
+def shown(wanted: Signature, result: Result) -> Splat | None:
+    """The report of the kernel that makes it this failure, else the one that came first."""
+    same_one = (one for one in result.splats if _key(one) == wanted.splat)
+    first = (one for one in result.splats if one.first)
+    return next(same_one, None) or next(first, None) or next(iter(result.splats), None)
 
 
 def usual(results: Iterable[Result]) -> Signature:

@@ -16,7 +16,8 @@ from harness.report.words import duration
 _DRAW_S = 0.25
 _TITLE = 44
 _WORTH = 0.2  # the probability of a commit that is worth naming
-_COLOURS = {"bad": "31;1", "good": "32", "skip": "33", "same": "2"}
+COLOURS = {"bad": "31;1", "good": "32", "skip": "33", "same": "2"}
+"""Of the verdict of a step."""
 
 
 def short(question: Question, number: int) -> str:
@@ -69,7 +70,7 @@ class Shown:
 
     def ended(self, probed: Probed, search: AnySearch) -> None:
         """See run.Watch."""
-        word = paint(f"{probed.verdict:<4}", _COLOURS[probed.verdict], colour=self._colour)
+        word = paint(f"{probed.verdict:<4}", COLOURS[probed.verdict], colour=self._colour)
         runs = probed.failed + probed.passed
         said = f"{probed.failed} of {runs} failed" if runs else probed.why[:_TITLE]
         took = f"build {probed.build_s:.0f} s, " if probed.built else ""

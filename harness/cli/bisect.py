@@ -2,7 +2,6 @@
 """`harness bisect`: which commit, patch or option broke a test."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import project
-from harness.cli import cell, parser, screen
+from harness.cli import bisections, cell, parser, screen
 from harness.errors import ExitCode, NothingRanError, UsageError
 from harness.model import Base, Candidate, Question, Space
-from harness.report import text
+from harness.report.text import without_options
 
 if TYPE_CHECKING:
     from harness.bisect.warm import Kernels
 
-_ACTIONS = ("log", "replay", "undo", "visualize")
 # The options that are of the bisection, not of its runs; how many words each takes.
 _OWN = {
     "--good": 1,
@@ -39,8 +37,7 @@ def add(commands: Any) -> None:
     made = parser.command(
         commands, "bisect", _bisect, "find the commit, patch or option that broke a test"
     )
-    made.add_argument("action", nargs="?", choices=_ACTIONS, help="of a bisection of the past")
-    made.add_argument("what", nargs="*", metavar="BISECTION", help="its name or end (the last)")
+    bisections.add(made)
     group = made.add_argument_group("what is searched")
     group.add_argument("--good", metavar="REV", help="a commit of --tree that is good")
     group.add_argument("--bad", metavar="REV", help="one that is not (default: the newest)")
@@ -92,8 +89,6 @@ def add(commands: Any) -> None:
 
 
 def _bisect(arguments: argparse.Namespace) -> int:
-    if arguments.action:
-        return _look(arguments)
     if arguments.resume is not None:
         return _resume(arguments)
     return _run(arguments)
@@ -190,7 +185,7 @@ def _asked(
         raise UsageError("--series - is read once, and every step wants it", hint="name a file")
     kernels = _kernels(arguments)
     test = _test(kernels, arguments.test)
-    argv = text.without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
+    argv = without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
     if arguments.test:
         argv += ["--test", test]
     return Question(
@@ -254,6 +249,7 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     """Take what steps are left; the exit status."""
     from harness.bisect import record, view
+    from harness.bisect.page import Page
     from harness.bisect.run import BisectRun
     from harness.executors.local import Local
 
@@ -261,52 +257,18 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     live = screen.width(sys.stderr) if sys.stderr.isatty() else 0
     shown = view.Shown(sys.stderr, width=live, colour=screen.colour(sys.stderr))
     print(f"harness: {made.path}", file=sys.stderr)
-    code = ExitCode.INTERRUPTED
+    code, notice = ExitCode.INTERRUPTED, "This bisection ended with an error."
+    page = Page(made.path)
     try:
         with Local() as executor:
-            story = BisectRun(made, executor, shown, told)
+            story = BisectRun(made, executor, [shown, page], told)
             shown.line(view.plan(story.search))
-            code = story.run()
+            code, notice = story.run(), ""
     except KeyboardInterrupt:
         again = f"harness bisect --resume {made.path.name[-4:]}"
+        notice = f"This bisection was interrupted; next: {again}"
         print(f"harness: interrupted; next: {again}", file=sys.stderr)
-    _tell(arguments, record.load(made.path), code)
+    finally:
+        bisections.keep(made.path, found=code == ExitCode.OK, notice=notice)
+    bisections.tell(record.load(made.path), code, as_json=arguments.json)
     return code
-
-
-def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
-    from harness.bisect import outcome
-
-    if arguments.json:
-        print(json.dumps(outcome.document(told, code), indent=1))
-        return
-    for line in outcome.lines(told):
-        print(line)
-
-
-def _look(arguments: argparse.Namespace) -> int:
-    from harness.bisect import outcome, record
-
-    what = list(arguments.what)
-    if arguments.action == "undo":
-        return _undo(what)
-    told = record.load(record.find(what[0] if what else ""))
-    if arguments.action == "log":
-        for line in outcome.log(told):
-            print(line)
-    return ExitCode.OK
-
-
-def _undo(what: Sequence[str]) -> int:
-    from harness.bisect import record
-
-    *names, step = what or [""]
-    if not step.isdigit() or len(names) > 1:
-        raise UsageError("undo wants the number of a step", hint="harness bisect undo [NAME] STEP")
-    told = record.load(record.find(names[0] if names else ""))
-    if int(step) not in {one.step for one in told.steps}:
-        raise UsageError(f"{told.directory.name} has no step {step}")
-    with record.BisectRecord(told.directory) as made:
-        made.undo(int(step))
-    print(f"step {step} is forgotten; next: harness bisect --resume {told.name}")
-    return ExitCode.OK

@@ -109,12 +109,17 @@ def _report(arguments: argparse.Namespace) -> int:
     found = dict.fromkeys(recorded.find(name) for name in names)
     runs = [recorded.load(path) for path in found]
     made = make(arguments.format, runs, options)
-    if arguments.output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(made)
-    else:
-        _write(arguments.output, made)
+    put(made, arguments.output)
     return ExitCode.OK
+
+
+def put(made: bytes, output: Path | None) -> None:
+    """A report into a file, or onto the screen."""
+    if output is not None:
+        _write(output, made)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(made)
 
 
 def _write(output: Path, made: bytes) -> None:

@@ -68,3 +68,8 @@ def report_options() -> Options:
 def width(stream: Any) -> int:
     """Columns for a report: those of the terminal, 100 where there is none."""
     return shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
+
+
+def height(stream: Any) -> int:
+    """Lines of the terminal, 0 where there is none."""
+    return shutil.get_terminal_size((100, 24)).lines if stream.isatty() else 0

@@ -22,11 +22,13 @@ from harness.report.outline import State
 from harness.report.paint import fit, squeeze
 from harness.report.text import trace_lines
 
-_WIDTH = 72
+WIDTH = 72
+"""Columns of a mail."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SPLAT_LINES = 16
 _ROWS_MOST = 30
-_WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+"""How its text is wrapped."""
 
 
 _TRIED = {
@@ -53,16 +55,17 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
     for one in runs:
         lines += ["", *_run(one)]
     lines += ["", "-- ", f"harness {__version__}"]
-    return "\n".join(map(_plain, lines)) + "\n"
+    return "\n".join(map(plain, lines)) + "\n"
 
 
-def _plain(line: str) -> str:
-    """Without what a mail reader would act on, or show wider than it is."""
+def plain(line: str, *, width: int = WIDTH) -> str:
+    """Without what a mail reader would act on, or show wider than it is (`width` 0: however wide
+    that is)."""
     line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", line.replace("\t", " "))
     wide = [2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line]
-    if sum(wide) <= _WIDTH or not any(width == 2 for width in wide):
+    if not width or sum(wide) <= width or not any(one == 2 for one in wide):
         return line
-    kept = next(n for n in range(len(wide), 0, -1) if sum(wide[:n]) <= _WIDTH - 3)
+    kept = next(n for n in range(len(wide), 0, -1) if sum(wide[:n]) <= width - 3)
     return f"{line[:kept]}..."
 
 
@@ -92,7 +95,7 @@ def _opening(runs: Sequence[Recorded]) -> Iterator[str]:
             told = [outline.of(one) for one in found]
             count = sum(len(one.new or one.failed) + len(one.stray) for one in told)
             said = said.format(count=count, s="s" * (count != 1))
-            yield from textwrap.wrap(said, _WIDTH, **_WRAP)
+            yield from textwrap.wrap(said, WIDTH, **WRAP)
 
 
 def _run(one: Recorded) -> Iterator[str]:
@@ -105,9 +108,9 @@ def _run(one: Recorded) -> Iterator[str]:
         "tests": outline.counts(run),
     }
     for key, value in facts.items():
-        head, *rest = textwrap.wrap(value, _WIDTH - 8, **_WRAP) or [""]
-        yield fit(f"{key:<6}  {head}".rstrip(), _WIDTH)
-        yield from (fit(f"{'':<8}{line}", _WIDTH) for line in rest)
+        head, *rest = textwrap.wrap(value, WIDTH - 8, **WRAP) or [""]
+        yield fit(f"{key:<6}  {head}".rstrip(), WIDTH)
+        yield from (fit(f"{'':<8}{line}", WIDTH) for line in rest)
     if one.error:
         yield from ("", *_wrapped(one.error, ""))
     elif told.state is State.CUT:
@@ -116,16 +119,16 @@ def _run(one: Recorded) -> Iterator[str]:
     yield from _rows("New with the series", told.new, one)
     yield from _rows("Failed, and the base was not tested", told.failed, one)
     for splat in told.stray:
-        yield from ("", fit(f"Outside of the tests: {splat.kind}: {splat.title}", _WIDTH))
-        yield from (fit(f"  {line}", _WIDTH) for line in trace_lines(splat))
+        yield from ("", fit(f"Outside of the tests: {splat.kind}: {splat.title}", WIDTH))
+        yield from (fit(f"  {line}", WIDTH) for line in trace_lines(splat))
     yield from _rows("Not clear", told.unclear, one)
     yield from _rows("Fixed by the series", told.fixed, one)
     yield from _rows("Flaky, with and without the series", told.flaky, one)
     yield from _rows("Failing without the series, too", told.before, one)
     yield from _metrics(run)
-    if command := outline.again(one, told.bad):
+    if line := outline.again(one, told.bad):
         yield from ("", "To see it again:" if told.bad else "To repeat it:", "")
-        yield from _command(command)
+        yield from command(line)
 
 
 def _patches(run: Run) -> Iterator[str]:
@@ -149,14 +152,14 @@ def _rows(title: str, rows: Sequence[Row], one: Recorded) -> Iterator[str]:
     yield from ("", f"{title}:", "")
     for row in rows[:_ROWS_MOST]:
         before = f"{row.base.outcome} -> " if row.base is not None else ""
-        yield fit(f"  {squeeze(row.result.test, 44)}: {before}{outline.outcome(row)}", _WIDTH)
+        yield fit(f"  {squeeze(row.result.test, 44)}: {before}{outline.outcome(row)}", WIDTH)
         if row.first_bad:
-            yield fit(f"    first bad: {row.first_bad}", _WIDTH)
+            yield fit(f"    first bad: {row.first_bad}", WIDTH)
         if detail := outline.detail(row):
             yield from _wrapped(detail, "    ")
         for splat in row.result.splats[:1]:
             lines = [*trace_lines(splat)] or list(splat.text)
-            yield from (fit(f"      {line}", _WIDTH) for line in lines[:_SPLAT_LINES])
+            yield from (fit(f"      {line}", WIDTH) for line in lines[:_SPLAT_LINES])
     if len(rows) > _ROWS_MOST:
         yield f"  and {len(rows) - _ROWS_MOST} more"
 
@@ -166,7 +169,7 @@ def _metrics(run: Run) -> Iterator[str]:
     if shown:
         yield from ("", "Figures, as times those of the base (95 % interval):", "")
     for row, one in shown:
-        yield fit(f"  {squeeze(_metric_name(row, one), 34):<34}  {change(one)}", _WIDTH)
+        yield fit(f"  {squeeze(_metric_name(row, one), 34):<34}  {change(one)}", WIDTH)
 
 
 def _metric_name(row: Row, one: Comparison) -> str:
@@ -174,11 +177,11 @@ def _metric_name(row: Row, one: Comparison) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    made = textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, **_WRAP)
-    return [fit(line, _WIDTH) for line in made[:6]]
+    made = textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, **WRAP)
+    return [fit(line, WIDTH) for line in made[:6]]
 
 
-def _command(line: str) -> Iterator[str]:
+def command(line: str) -> Iterator[str]:
     """A command line for a shell, over as many lines as it takes; an option stays with its value,
     and what is longer than a line stays whole, or it would not work."""
     words = [shlex.quote(word) for word in shlex.split(line)]
@@ -190,7 +193,7 @@ def _command(line: str) -> Iterator[str]:
             parts[-1].append(word)
     made: list[str] = []
     for part in (" ".join(part) for part in parts):
-        if made and len(made[-1]) + len(part) + 5 <= _WIDTH:
+        if made and len(made[-1]) + len(part) + 5 <= WIDTH:
             made[-1] += f" {part}"
         else:
             made.append(f"  {'  ' * bool(made)}{part}")

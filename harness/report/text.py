@@ -62,10 +62,10 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
         yield from made(run.rows, run.series, colour=colour, width=width)
     for row in run.rows:
         for splat in row.result.splats:
-            yield from _splat(splat, f"during {row.result.test}", colour=colour, width=width)
+            yield from splat_lines(splat, f"during {row.result.test}", colour=colour, width=width)
     for splat in run.stray:
         when = f"{PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
-        yield from _splat(splat, when, colour=colour, width=width)
+        yield from splat_lines(splat, when, colour=colour, width=width)
     if run.warnings:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
@@ -129,7 +129,8 @@ def short(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _splat(splat: Splat, when: str, *, colour: bool, width: int) -> Iterator[str]:
+def splat_lines(splat: Splat, when: str, *, colour: bool, width: int) -> Iterator[str]:
+    """A report of the kernel below an empty line, its frames with their places."""
     yield ""
     yield paint(fit(f"{splat.kind}: {splat.title}", width), "31;1", colour=colour)
     yield f"  {when}{' (on the base too)' * splat.on_base}"

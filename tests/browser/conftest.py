@@ -126,8 +126,21 @@ class Browser:
         scripts: bool = True,
         hash_: str = "",
     ) -> Tab:
-        """A page in a window of this width."""
-        self.path.write_text(html.page(runs, budget=html.BUDGET))
+        """The page of some runs in a window of this width."""
+        made = html.page(runs, budget=html.BUDGET)
+        return self.show(made, width=width, dark=dark, scripts=scripts, hash_=hash_)
+
+    def show(
+        self,
+        page: str,
+        *,
+        width: int = 1200,
+        dark: bool = False,
+        scripts: bool = True,
+        hash_: str = "",
+    ) -> Tab:
+        """Any page."""
+        self.path.write_text(page)
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -13,6 +13,7 @@ from harness.bisect.run import AnySearch, BisectRun, Underway
 from harness.errors import ExitCode
 from harness.executors import Capacity, Finished, Order
 from harness.model import (
+    Base,
     Candidate,
     Cell,
     GuestSpec,
@@ -53,7 +54,8 @@ def linear(count: int, **more: Any) -> Question:
 @dataclass
 class World:
     """What kernels do. `culprit` and all after it fail at `rate`; `broken` do not build, `crash`
-    with a report of their own; `programs` name those that are the same program."""
+    with a report of their own; `programs` name those that are the same program. `report` is what
+    the culprit's failure is, `mirror` the git directory that has the commits."""
 
     culprit: int
     rate: float = 1.0
@@ -63,6 +65,8 @@ class World:
     good_fails: bool = False
     never: bool = False
     seed: int = 0
+    report: Splat | None = None
+    mirror: Path | None = None
 
     def number(self, argv: tuple[str, ...]) -> int:
         """Which kernel a command line is for."""
@@ -80,6 +84,8 @@ class World:
         bad = number >= self.culprit if number >= 0 else self.good_fails
         if not bad or self.never or dice.random() >= self.rate:
             return made
+        if self.report is not None:
+            return replace(made, outcome=Outcome.CRASH, splats=(self.report,))
         subtests = (Subtest(name="cancels", outcome=Outcome.FAIL),)
         return replace(made, outcome=Outcome.FAIL, detail="1 of 1 failed", subtests=subtests)
 
@@ -121,6 +127,8 @@ class Kernels:
         with Record(cache.runs(), series="base", base="linux", kconfig="base") as record:
             record.cell(_cell(argv), list(argv))
             record.write("plan", kernels=["base"], patches=[""], tests=[TEST], details=[])
+            if self._world.mirror is not None:
+                record.base(_base(self._world.mirror))
             code = self._test(record, argv, number)
             error = "fs/aio.c: oh" if code == ExitCode.BUILD else ""
             record.finish({"exit": int(code), "error": error})
@@ -182,9 +190,13 @@ def begin(question: Question) -> Path:
 def go_on(path: Path, executor: Kernels) -> tuple[ExitCode, AnySearch]:
     """Run what is left of it."""
     with BisectRecord(path) as record:
-        story = BisectRun(record, executor, Nobody(), load(path))
+        story = BisectRun(record, executor, [Nobody()], load(path))
         return story.run(), story.search
 
 
 def _cell(argv: tuple[str, ...]) -> Cell:
     return Cell(stack=Series(name="base"), tree="linux", guest=GuestSpec(), rounds=Rounds())
+
+
+def _base(mirror: Path) -> Base:
+    return Base(name="linux", mirror=mirror, commit="c" * 40, tree="d" * 40, version="6.12.0")

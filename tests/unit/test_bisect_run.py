@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.bisect import outcome, record
+from harness.bisect import answer, outcome, record, text
 from harness.bisect.run import resumable
 from harness.bisect.search import Search
 from harness.errors import EndsError, ExitCode, UsageError
@@ -90,9 +90,9 @@ def test_wrong_ends_are_refused_with_their_reason(world: World, words: str) -> N
 
 def test_a_range_in_which_nothing_can_be_tested() -> None:
     code, search, _ = found(linear(8), World(culprit=3, broken=set(range(7))))
-    text = "\n".join(outcome.lines(record.load(record.recent()[0])))
+    said = "\n".join(text.lines(answer.of(record.load(record.recent()[0]))))
     assert code == ExitCode.FAILED
-    assert "nothing between the ends can be tested: does not build: fs/aio.c: oh" in text
+    assert "nothing between the ends can be tested: does not build: fs/aio.c: oh" in said
 
 
 def test_interrupted_at_any_moment_it_finds_the_same_and_repeats_nothing() -> None:
@@ -147,7 +147,7 @@ def test_undo_forgets_a_step_and_the_search_goes_on() -> None:
 def test_the_document_has_what_the_design_says() -> None:
     path = begin(linear(16))
     code, _ = go_on(path, Kernels(World(culprit=5, broken={7})))
-    told = outcome.document(record.load(path), code)
+    told = answer.document(answer.of(record.load(path)), code)
     assert (told["schema"], told["culprit"], told["exit"]) == (1, "c5", 0)
     assert told["candidates"][0]["commit"] == "c5"
     assert told["probability"] >= 0.99

@@ -37,9 +37,9 @@ def page(runs: Sequence[Recorded], *, budget: int, options: Options | None = Non
     script = "".join((_HERE / name).read_text() for name in ("sheet.js", "report.js"))
     made = payload.of(runs, budget)
     told = [facts.of(one) for one in runs]
-    return _template().render(
-        csp=_policy(script),
-        style=(_HERE / "report.css").read_text(),
+    return template(_HERE / "report.html.j2").render(
+        csp=policy(script),
+        style=style(),
         script=script,
         title=_title([one["title"] for one in told]),
         notice=options.notice if options else "",
@@ -57,9 +57,15 @@ def _title(titles: Sequence[str]) -> str:
     return shown if len(titles) == 1 else f"{len(titles)} runs: {shown}"
 
 
-def _template() -> jinja2.Template:
+def style() -> str:
+    """The style sheet of all pages."""
+    return (_HERE / "report.css").read_text()
+
+
+def template(path: Path) -> jinja2.Template:
+    """A template, which escapes what comes from outside and shows what of it cannot be seen."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(path.parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -67,7 +73,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         finalize=_shown,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(path.name)
 
 
 def _shown(value: Any) -> Any:
@@ -75,11 +81,13 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def _policy(script: str) -> str:
-    """Nothing from anywhere. Styles are the page's own; bars have their width in an attribute."""
+def policy(script: str = "") -> str:
+    """Nothing from anywhere, and no script but this. Styles are the page's own; bars have their
+    width in an attribute."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    scripts = f"script-src 'sha256-{digest}'; " if script else ""
     return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        f"default-src 'none'; style-src 'unsafe-inline'; {scripts}"
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
