@@ -309,7 +309,7 @@ def bad_end_runs(seen: Seen) -> int:
     if not seen.failed:
         return max(0, min(runs, _NEVER - runs))
     missing = max(0, _FAILURES - seen.failed)
-    return max(missing, missing * runs // seen.failed // 2)
+    return max(missing, missing * runs // seen.failed)
 
 
 def good_end_runs(seen_bad: Seen, confidence: float) -> int:
