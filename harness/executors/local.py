@@ -13,7 +13,9 @@ from typing import Any
 from harness import cache, host, proc
 from harness.errors import ExitCode
 from harness.executors import Capacity, Finished, Order
+from harness.model import Kind
 
+_NICE = 10
 _END_S = 60.0  # of a process whose output has ended
 _FREE_SHARE = 0.8  # of the memory that is free
 
@@ -36,9 +38,11 @@ class Local:
     def start(self, order: Order) -> None:
         """See executors.Executor. HostError where no process can be started."""
         began = time.monotonic()
+        # Compilers take what guests leave: a test has its times to keep, a build has none.
+        first = ["nice", "-n", str(_NICE)] if order.task.kind is Kind.BUILD else []
         with order.log.open("wb") as log:
             process = proc.spawn(
-                [sys.executable, "-m", "harness", *order.argv, "--json"],
+                [*first, sys.executable, "-m", "harness", *order.argv, "--json"],
                 # Its record is looked for among all others, should this process be killed.
                 env={"HARNESS_JOBS": str(order.cpus), "HARNESS_OUTPUT": str(cache.runs())},
                 stderr=log.fileno(),

@@ -4,8 +4,10 @@
 List scheduling: whenever there is room, the task begins that is first by priority, then builds
 before tests (as those wait for them), then by the longest chain of work that hangs on it. A test
 takes as many processors as its guest has, or as few as it kept busy in the past: many wait for
-most of their time. One kernel is built at a time where there are few processors, those of one
-object directory one after the other, as the next one is then a matter of the files that differ.
+most of their time. A build counts as half of the machine where tests can run beside it, and uses
+all that they leave (executors give it a low priority). One kernel is built at a time where there
+are few processors, those of one object directory one after the other, as the next one is then a
+matter of the files that differ.
 """
 
 import heapq
@@ -27,7 +29,7 @@ _CROWD = 2  # processors of guests for each of the machine, at most
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """A task that is to begin now, the processors that it may use, and the share of the machine's
-    that is counted as its own."""
+    that is counted as its own. A build may use more than that: what tests leave idle."""
 
     task: Task
     cpus: int
@@ -59,6 +61,7 @@ class Schedule:
         self._place = {task.name: number for number, task in enumerate(tasks)}
         self._capacity = capacity
         self._builds_at_once = max(1, capacity.cpus // _CPUS_A_BUILD)
+        self._jobs = max(1, capacity.cpus // self._builds_at_once)
         self._free, self._free_mib = capacity.cpus * _UNIT, capacity.memory_mib
         self._crowd = 0  # processors of the guests that run
         self._after: dict[str, list[str]] = defaultdict(list)
@@ -157,7 +160,7 @@ class Schedule:
         self._no_more_waits(task)
         units = self._units(task) if task.kind is Kind.TEST else self._compilers()
         units = min(units, self._free)
-        cpus = self._cpus(task) if task.kind is Kind.TEST else max(1, units // _UNIT)
+        cpus = self._cpus(task) if task.kind is Kind.TEST else self._jobs
         self._free -= units
         self._free_mib -= self._memory(task)
         if task.kind is Kind.TEST:
@@ -175,7 +178,7 @@ class Schedule:
         rest = (self._capacity.cpus - self._capacity.cpus // 2) * _UNIT
         ready = (units for (units, _, _), line in self._tests.items() if line.ranks)
         shared = self._crowd or any(units <= rest for units in ready)
-        return max(1, self._capacity.cpus // (2 if shared else 1) // self._builds_at_once) * _UNIT
+        return max(1, self._jobs // (2 if shared else 1)) * _UNIT
 
     def _room(self, task: Task) -> Room:
         return self._units(task), self._cpus(task), self._memory(task)

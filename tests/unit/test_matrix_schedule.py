@@ -50,7 +50,7 @@ def test_tests_begin_when_their_kernel_is_ready_while_another_is_built() -> None
     schedule = Schedule([build("k1"), build("k2"), cell("a", "k1"), cell("b", "k2")], TWO)
     assert begun(schedule) == [("k1", 2)]  # nothing to test: all of the machine
     schedule.ended("k1")
-    assert begun(schedule) == [("k2", 1), ("a", 1)]
+    assert begun(schedule) == [("k2", 2), ("a", 1)]
     schedule.ended("k2")
     assert begun(schedule) == [("b", 1)]
     schedule.ended("a")
@@ -83,7 +83,7 @@ def test_a_large_machine_builds_more_than_one_but_not_in_one_directory() -> None
     large = Capacity(cpus=16, memory_mib=65536)
     tasks = [build("a1", group="a"), build("a2", group="a"), build("b1", group="b")]
     schedule = Schedule([*tasks, cell("now"), cell("then")], large)
-    assert begun(schedule) == [("a1", 4), ("b1", 4), ("now", 1), ("then", 1)]
+    assert begun(schedule) == [("a1", 8), ("b1", 8), ("now", 1), ("then", 1)]
 
 
 def test_the_longest_comes_first() -> None:
@@ -200,7 +200,7 @@ def test_everything_of_a_plan_runs_once_within_the_machine(seed: int) -> None:
     while True:
         seen += [name for name, _ in begun(schedule)]
         running = schedule.running
-        assert sum(grant.cpus for grant in running.values()) <= 3
+        assert sum(grant.share for grant in running.values()) <= 3
         assert all(need in ended for grant in running.values() for need in grant.task.needs)
         if not running:
             break
@@ -232,7 +232,7 @@ def test_a_load_is_never_more_than_the_guest_has_nor_nothing() -> None:
 def test_a_build_goes_on_beside_tests_that_wait() -> None:
     idle = [replace(cell(f"idle{n}"), load=0.3) for n in range(2)]
     schedule = Schedule([*idle, build("k"), cell("later", "k")], TWO)
-    assert begun(schedule) == [("k", 1), ("idle0", 1), ("idle1", 1)]
+    assert begun(schedule) == [("k", 2), ("idle0", 1), ("idle1", 1)]
 
 
 def test_a_build_waits_for_half_of_its_share_at_least() -> None:
@@ -241,7 +241,8 @@ def test_a_build_waits_for_half_of_its_share_at_least() -> None:
     schedule = Schedule([*tests, build("k"), cell("later", "k")], large)
     assert [name for name, _ in begun(schedule)] == [f"t{n}" for n in reversed(range(7))]
     schedule.ended("t0")
-    assert begun(schedule) == [("k", 2)]
+    assert begun(schedule) == [("k", 8)]  # and uses all that tests leave
+    assert schedule.running["k"].share == 2
 
 
 def test_a_kernel_is_built_only_where_the_others_of_its_cell_have_time_too() -> None:
@@ -259,7 +260,7 @@ def test_a_build_leaves_nothing_to_tests_that_have_no_room_beside_it() -> None:
     large = Task(name="6.12/s/base/two", kind=Kind.TEST, argv=(), cpus=2)
     small = Task(name="6.12/s/base/one", kind=Kind.TEST, argv=(), cpus=1)
     build = Task(name="k", kind=Kind.BUILD, argv=())
-    for ready, cpus in ((large, 2), (small, 1)):
+    for ready, share in ((large, 2), (small, 1)):
         grant = Schedule([build, ready], Capacity(cpus=2, memory_mib=1 << 20)).begin()
         assert grant is not None
-        assert (grant.task, grant.cpus) == (build, cpus)
+        assert (grant.task, grant.share, grant.cpus) == (build, share, 2)
