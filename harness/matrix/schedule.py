@@ -242,7 +242,8 @@ def tails(tasks: Sequence[Task]) -> dict[str, float]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Seconds that a plan takes: as it is going to run, and at least, whatever the order: the
-    longest chain of tasks, or all their processors' time, whichever is more."""
+    longest chain of tasks, all kernels one after another and a test of the last, or all tasks'
+    processors' time, whichever is most."""
 
     total_s: float
     critical_s: float
@@ -262,4 +263,11 @@ def estimate(tasks: Sequence[Task], capacity: Capacity) -> Estimate:
         now, name = heapq.heappop(ends)
         schedule.ended(name)
     longest = max(tails(tasks).values(), default=0.0)
-    return Estimate(total_s=now, critical_s=max(longest, work / capacity.cpus))
+    builds_s = _builds_s(tasks) if capacity.cpus < 2 * _CPUS_A_BUILD else 0.0
+    return Estimate(total_s=now, critical_s=max(longest, builds_s, work / capacity.cpus))
+
+
+def _builds_s(tasks: Sequence[Task]) -> float:
+    """All kernels, one at a time, and the shortest test that waits for any."""
+    tests = [one.expected_s for one in tasks if one.needs]
+    return sum(one.expected_s for one in tasks if one.kind is Kind.BUILD) + min(tests, default=0.0)

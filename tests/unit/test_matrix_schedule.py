@@ -160,6 +160,13 @@ def test_an_estimate_of_one_chain_is_the_chain() -> None:
     assert made.total_s == made.critical_s == 90
 
 
+def test_kernels_one_after_another_and_a_test_are_a_path_too() -> None:
+    kernels = [build(f"k{n}", group=str(n), seconds=30) for n in range(3)]
+    cells = [cell(f"c{n}", f"k{n}", seconds=10 + n) for n in range(3)]
+    made = estimate([*kernels, *cells], TWO)
+    assert (made.critical_s, made.total_s) == (100, 102)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_any_plan_ends_within_graham_s_bound(seed: int) -> None:
     tasks = _random_plan(random.Random(seed))
