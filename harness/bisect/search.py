@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 
 from harness.bisect import ends
 from harness.bisect.ends import Tally
+from harness.errors import EndsError
 from harness.model import GOOD, Candidate, Probed, Progress, Question, Signature, Wish
 from harness.posterior import Found, Posterior, Probe, Seen
 
@@ -35,6 +36,7 @@ class Search:
         self._programs: dict[str, int] = {}
         self._costs: list[Probed] = []
         self._last = question.bad
+        self._ends_equal = False
         for one in steps:
             self.take(one)
 
@@ -58,6 +60,8 @@ class Search:
         if not probed.program:
             return
         known = self._programs.setdefault(probed.program, probed.number)
+        ends = {known, probed.number}
+        self._ends_equal = self._ends_equal or ends == {GOOD, self.question.bad}
         if known == probed.number:
             return
         if known == GOOD:  # contains no candidate: what it did, this one would
@@ -69,6 +73,7 @@ class Search:
         """The next look, beside those under way; None where no other says anything more, or the
         first have to end. EndsError where an end is not what it was said to be."""
         if not self._ends_known:
+            self._refuse_equal_ends()
             return None if pending else ends.wish(self.question, self.tallies, self.signature)
         if self._likely_enough:
             check = None if pending else self.posterior.check()
@@ -76,6 +81,14 @@ class Search:
         under_way = [Probe(commit=one.number, runs=one.runs) for one in pending]
         probe = self.posterior.next(self._cost(), under_way)
         return Wish(number=probe.commit, runs=probe.runs) if probe else None
+
+    def _refuse_equal_ends(self) -> None:
+        """EndsError where both ends are one program."""
+        if self._ends_equal:
+            raise EndsError(
+                "the kernels of both ends are the same program",
+                hint="is what differs between them in this configuration?",
+            )
 
     def _cost(self) -> "_Cost":
         build_s, run_s = self.costs_s()

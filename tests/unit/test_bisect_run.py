@@ -77,6 +77,7 @@ def test_two_at_once_find_the_same() -> None:
         (World(culprit=3, good_fails=True, never=True), "passed all 100 runs"),
         (World(culprit=99, good_fails=True), "have they changed places"),
         (World(culprit=3, good_fails=True), "the good end, good, fails too: 1 of 1 runs"),
+        (World(culprit=99, programs={-1: "p", 15: "p"}), "both ends are the same program"),
         (World(culprit=3, broken={15}), "the bad end, c15, says nothing of aio-core/cancel: does"),
         (World(culprit=3, broken={-1}), "the good end, good, says nothing of aio-core/cancel"),
     ],

@@ -72,24 +72,3 @@ def test_the_fewest_patches_are_found(state: dict[str, str]) -> None:
     whys = " ".join(one["why"] for one in found["steps"])
     assert "does not apply" in whys  # nothing was built for these
     assert "does not build" in whys
-
-
-def test_the_option_is_found(state: dict[str, str], tmp_path: Path) -> None:
-    """Three options differ, and System V's shared memory is gone with one of them."""
-    look = ("--command", "test -d /proc/sysvipc")
-    done = subprocess.run(
-        argv("run", "--json", "--tree", "6.12", *look),
-        stdout=subprocess.PIPE,
-        timeout=RUN_S,
-        check=True,
-        env=state,
-    )
-    config = next(Path(json.loads(done.stdout)["run_dir"]).glob("kernels/*/config")).read_text()
-    good, bad = tmp_path / "good.config", tmp_path / "bad.config"
-    good.write_text(config)
-    for name in ("SYSVIPC", "ADVISE_SYSCALLS", "MEMBARRIER"):
-        assert f"CONFIG_{name}=y" in config
-        config = config.replace(f"CONFIG_{name}=y", f"# CONFIG_{name} is not set")
-    bad.write_text(config)
-    code, found = bisect(state, "--tree", "6.12", "--kconfig-bisect", str(good), str(bad), *look)
-    assert (code, found["culprit"]) == (0, "CONFIG_SYSVIPC")
