@@ -41,7 +41,8 @@ _NAMES = {
     " namei namespace open pipe read_write seq_file signalfd splice stat super sync utimes xattr",
     "kernel": "cred exit fork groups kthread nsproxy params pid ptrace reboot resource signal sys"
     " task_work umh",
-    "mm": "filemap madvise mempool mlock mmap mprotect mremap readahead shmem truncate util vmalloc",
+    "mm": "filemap madvise mempool mlock mmap mprotect mremap readahead shmem truncate util"
+    " vmalloc",
     "lib": "cmdline idr iov_iter klist kstrtox parser scatterlist",
     "drivers": "char/mem tty/pty tty/tty_io",
     "ipc": "sem",

@@ -54,7 +54,8 @@ def _put(text: str, match: re.Match[str], new: str) -> str:
 
 def _before_return(match: re.Match[str], statement: str) -> str:
     """A function with a statement before its last return."""
-    return re.sub(r"\n(\treturn [^;{}]*;\n\}\n)\Z", rf"\n\t{statement}\n\1", match[0])
+    at = match[0].rindex("\n\treturn ") + 1
+    return f"{match[0][:at]}\t{statement}\n{match[0][at:]}"
 
 
 def count(text: str, dice: random.Random) -> Edit | None:
