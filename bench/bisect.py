@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`harness bisect` against `git bisect run` with virtme-ng, on the same 64 kernel commits.
 
-    python -m bench.bisect [--only peer|harness|flaky] [--work DIR] [--keep] [-- OPTION...]
+    python -m bench.bisect [--only peer|harness|flaky] [--seed N] [--work DIR [--keep]]
+        [-- OPTION...]
 
 Makes the histories of bench/bisect_histories.py. The peer is a worktree of its own, in which
 bench/bisect_step.py builds and boots; .config, compiler, ccache and test program are those of the
@@ -84,18 +85,6 @@ def _git(where: Path, *arguments: str) -> str:
     return said
 
 
-def history(place: Path, *, flaky: bool) -> History:
-    """The history at a place, made anew."""
-    base = tree.resolve("6.12")
-    with tempfile.TemporaryDirectory(prefix="history-", dir=place.parent) as scratch:
-        made = bisect_histories.make(Path(scratch) / "repo", base=base, flaky=flaky)
-        if not place.exists():
-            made.place.rename(place)
-    if _git(place, "rev-parse", "main").strip() != made.bad:
-        raise SystemExit(f"{place} is another history: remove {place.parent}, or take another one")
-    return History(place=place, good=made.good, commits=made.commits, plan=made.plan)
-
-
 def _kernel() -> Path:
     """The directory of the kernel of the unpatched tree, for its .config; built where it isn't."""
     argv = [sys.executable, "-m", "harness", "run", "--tree", "6.12", "--suite", "aio-core"]
@@ -114,14 +103,14 @@ class Peer:
 
     def __init__(self, made: History, work: Path) -> None:
         self._history = made
-        self._tree, self._log = work / "peer", work / "peer.log"
+        self.tree, self._log = work / "peer", work / "peer.log"
         self._program = work / "programs" / TEST.rpartition("/")[2]
         if any(work.is_relative_to(hidden) for hidden in _HIDDEN):
             raise SystemExit(f"a guest of vng does not see {work}: take another --work")
         cached = work / "peer-ccache"
         shutil.rmtree(cached, ignore_errors=True)
         self._env = {
-            **toolchain.environment(self._tree),
+            **toolchain.environment(self.tree),
             "CCACHE_DIR": str(cached),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -135,15 +124,15 @@ class Peer:
         made = ["make", "-s", "-C", str(area), f"OUTPUT={self._program.parent}", program]
         if _call(made)[0]:
             raise SystemExit(f"{self._program.name} does not compile")
-        if not self._tree.exists():
-            place = str(self._tree)
+        if not self.tree.exists():
+            place = str(self.tree)
             _git(self._history.place, "worktree", "add", "-q", "--detach", place, "good")
-        shutil.copyfile(_kernel() / "config", self._tree / ".config")
+        shutil.copyfile(_kernel() / "config", self.tree / ".config")
 
     def _end(self, commit: str, wanted: int) -> float:
         began = time.monotonic()
-        _git(self._tree, "checkout", "-q", "--detach", commit)
-        if (status := _call(self._step, cwd=self._tree, env=self._env)[0]) != wanted:
+        _git(self.tree, "checkout", "-q", "--detach", commit)
+        if (status := _call(self._step, cwd=self.tree, env=self._env)[0]) != wanted:
             said = f"{self._log}.output"
             raise SystemExit(f"an end, {commit[:12]}, is {status} and not {wanted}: see {said}")
         return time.monotonic() - began
@@ -156,11 +145,11 @@ class Peer:
         ends_s = self._end(good, bisect_step.GOOD) + self._end(bad, bisect_step.BAD)
         self._log.unlink()
         began = time.monotonic()
-        _git(self._tree, "bisect", "start", bad, good)
+        _git(self.tree, "bisect", "start", bad, good)
         argv = ["git", "bisect", "run", *self._step]
-        _, said = _call(argv, cwd=self._tree, env=self._env)
+        _, said = _call(argv, cwd=self.tree, env=self._env)
         wall_s = time.monotonic() - began
-        _git(self._tree, "bisect", "reset")
+        _git(self.tree, "bisect", "reset")
         found = _FOUND.search(said)
         steps = [json.loads(line) for line in self._log.read_text().splitlines()]
         self._show(steps)
@@ -209,7 +198,7 @@ def with_harness(made: History, work: Path, options: Sequence[str]) -> Measured:
         told = json.loads(said)
     except ValueError:
         raise SystemExit(f"harness bisect ended with {status}") from None
-    (work / f"{made.place.name}.json").write_text(said)
+    (work / f"{made.name}.json").write_text(said)
     return Measured(
         culprit=told["culprit"] or "",
         steps=len(told["steps"]),
@@ -223,10 +212,10 @@ def with_harness(made: History, work: Path, options: Sequence[str]) -> Measured:
     )
 
 
-def _same_configuration(work: Path) -> str:
+def _same_configuration(work: Path, peer: Path) -> str:
     """Whether the peer's .config, as its make left it, is that of the harness's kernels."""
     ours = {path.read_bytes() for path in (work / "cache/harness/kernels").glob("*/config")}
-    return "the same" if ours == {(work / "peer/.config").read_bytes()} else "NOT THE SAME"
+    return "the same" if ours == {(peer / ".config").read_bytes()} else "NOT THE SAME"
 
 
 def row(name: str, made: History, measured: Measured) -> None:
@@ -253,10 +242,11 @@ def ratio(what: str, ours: float, peers: float, promise: float) -> None:
 def measure(asked: argparse.Namespace, work: Path) -> None:
     """What was asked for, as a table."""
     print("          steps builds boots  builds, s tests, s  wall, s  ends, s  culprit")
+    base, place = tree.resolve("6.12"), work / "histories"
     if asked.only != "flaky":
-        both(asked, history(work / "always", flaky=False), work)
+        both(asked, bisect_histories.make(place, base=base, seed=asked.seed), work)
     if asked.only in (None, "flaky"):
-        sometimes = history(work / "sometimes", flaky=True)
+        sometimes = bisect_histories.make(place, base=base, seed=asked.seed, flaky=True)
         row("flaky", sometimes, with_harness(sometimes, work, asked.options))
 
 
@@ -272,7 +262,7 @@ def both(asked: argparse.Namespace, made: History, work: Path) -> None:
     if theirs and ours:
         ratio("wall time", ours.wall_s, theirs.wall_s, WALL)
         ratio("boots and tests", ours.test_s, theirs.test_s, BOOTS)
-        print(f"configuration: {_same_configuration(work)}")
+        print(f"configuration: {_same_configuration(work, peer.tree)}")
 
 
 @contextmanager
@@ -298,6 +288,7 @@ def main() -> None:
     """Measure and print."""
     made = argparse.ArgumentParser(description="harness bisect against git bisect run with vng.")
     made.add_argument("--only", choices=("peer", "harness", "flaky"))
+    made.add_argument("--seed", type=int, default=1, help="which history")
     made.add_argument("--work", type=Path, help="default: a new one below the user's cache")
     made.add_argument("--keep", action="store_true", help="leave it for the next time")
     made.add_argument("options", nargs="*", help="for harness bisect, after --")
