@@ -191,7 +191,8 @@ def with_harness(made: History, work: Path, options: Sequence[str]) -> Measured:
         shutil.rmtree(work / "cache/harness" / name, ignore_errors=True)
     shutil.rmtree(work / "state", ignore_errors=True)
     argv = [sys.executable, "-m", "harness", "bisect", "--tree", str(made.place)]
-    argv += ["--good", made.good, "--bad", made.bad, "--test", TEST, "--json", *options]
+    argv += ["--good", made.good, "--bad", made.bad, "--json"]
+    argv += ["--suite", TEST.partition("/")[0], "--test", TEST, *options]
     env = {"XDG_CACHE_HOME": str(work / "cache"), "XDG_STATE_HOME": str(work / "state")}
     status, said = _call(argv, cwd=REPO, env=env)
     try:
