@@ -13,6 +13,7 @@ from harness.posterior import Found, Posterior, Probe, Seen
 
 _FAR = 0.02  # what a build costs more at the other end of the range: its objects are cold
 _GUESS_S = 60.0, 5.0  # a build and a run, before any was seen
+_LEAST_S = 0.02  # of a run
 _BULK = 0.99  # of the probability: what the candidates have that are left
 
 
@@ -91,10 +92,10 @@ class Search:
             )
 
     def _cost(self) -> "_Cost":
-        build_s, run_s = self.costs_s()
+        build_s, step_s, run_s = self.costs_s()
         cheap = self._built | self.tallies.keys()
         far = _FAR / len(self.question.candidates)
-        return _Cost(cheap, build_s / run_s, far=far, last=self._last)
+        return _Cost(cheap, (build_s / run_s, step_s / run_s), far=far, last=self._last)
 
     def others(self, wish: Wish) -> tuple[str, ...]:
         """The programs of other candidates' kernels."""
@@ -121,14 +122,15 @@ class Search:
         """The answer as it is now."""
         return self.posterior.culprits()
 
-    def costs_s(self) -> tuple[float, float]:
-        """Seconds that a build and a run take, the usual ones so far."""
+    def costs_s(self) -> tuple[float, float, float]:
+        """Seconds that a build takes, a step whatever it runs, and each run; as seen so far."""
         builds = [one.build_s for one in self._costs if one.built]
-        runs = [
-            one.test_s / (one.failed + one.passed) for one in self._costs if one.failed + one.passed
-        ]
         build_s = statistics.median(builds) if builds else self._usual_s[0]
-        return build_s, max(0.05, statistics.median(runs) if runs else self._usual_s[1])
+        counted = [(one, one.failed + one.passed) for one in self._costs]
+        runs = [one.test_s / count for one, count in counted if count]
+        run_s = max(_LEAST_S, min(runs, default=self._usual_s[1]))  # of the most runs at once
+        steps = [one.duration_s - one.build_s - count * run_s for one, count in counted if count]
+        return build_s, max(0.0, statistics.median(steps) if steps else 0.0), run_s
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -153,22 +155,25 @@ class Search:
         )
 
     def _seconds(self, steps: int) -> float:
-        build_s, run_s = self.costs_s()
+        build_s, step_s, run_s = self.costs_s()
         rate = self.posterior.rate
         runs = 1.0 if rate > 0.9 else 2.0 / max(0.01, rate)
-        return steps * (build_s + runs * run_s) / self.question.jobs
+        return steps * (build_s + step_s + runs * run_s) / self.question.jobs
 
 
 class _Cost:
     """What comes before the first run of a candidate, in runs."""
 
-    def __init__(self, cheap: Set[int], build: float, *, far: float, last: int) -> None:
-        self._cheap, self._build, self._far, self._last = cheap, build, far, last
+    def __init__(
+        self, cheap: Set[int], costs: tuple[float, float], *, far: float, last: int
+    ) -> None:
+        self._cheap, self._far, self._last = cheap, far, last
+        self._build, self._step = costs
 
     def __call__(self, number: int) -> float:
         if number in self._cheap:
-            return 0.0
-        return self._build * (1 + self._far * abs(number - self._last))
+            return self._step
+        return self._step + self._build * (1 + self._far * abs(number - self._last))
 
 
 def contained(candidates: Sequence[Candidate]) -> list[int]:
