@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.errors import HostError
+from harness.errors import HostError, UsageError
 from harness.model import SCHEMA
 
 JOURNAL = "journal.jsonl"
@@ -82,10 +82,18 @@ def read(directory: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def recent(parent: Path) -> list[Path]:
-    """The directories below `parent` that have a journal, the newest first."""
+def recent(parent: Path, *, begins: str = "") -> list[Path]:
+    """The directories below `parent` that have a journal, the newest first; those whose first line
+    is the event `begins`, where one is named."""
     found = (path for path in parent.iterdir() if not path.name.startswith("."))
-    return sorted(path for path in found if (path / JOURNAL).exists())[::-1]
+    kept = sorted(path for path in found if (path / JOURNAL).exists())[::-1]
+    return [path for path in kept if not begins or _first(path) == begins]
+
+
+def _first(directory: Path) -> str:
+    with contextlib.suppress(OSError):  # removed meanwhile
+        return str(next(read(directory), {}).get("event", ""))
+    return ""
 
 
 def named(name: str, directories: Sequence[Path]) -> Path | None:
@@ -94,6 +102,14 @@ def named(name: str, directories: Sequence[Path]) -> Path | None:
         return Path(name)
     fits = (one for one in directories if one.name.startswith(name) or one.name.endswith(name))
     return next(fits, None)
+
+
+def find(name: str, directories: Sequence[Path], *, what: str, hint: str) -> Path:
+    """As named(). UsageError, which calls it `what`, for none."""
+    found = named(name, directories)
+    if found is None:
+        raise UsageError(f"no {what} {name}" if name else f"no {what} yet", hint=hint)
+    return found
 
 
 def new_directory(parent: Path, *parts: str) -> Path:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache, journal, verdict
-from harness.errors import UsageError
 from harness.journal import STAMP
 from harness.model import (
     Base,
@@ -109,11 +108,7 @@ def recent(parent: Path | None = None) -> list[Path]:
 
 def find(name: str = "") -> Path:
     """The run directory of a path, a name or the beginning of one, the newest for no name."""
-    found = journal.named(name, recent())
-    if found is None:
-        what = f"no run {name}" if name else "no run yet"
-        raise UsageError(f"{what} in {cache.runs()}", hint="`harness list` shows them")
-    return found
+    return journal.find(name, recent(), what="run", hint="`harness list` shows them")
 
 
 def short_name(directory: Path) -> str:

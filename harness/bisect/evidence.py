@@ -26,7 +26,7 @@ def read(probed: Probed, exit_code: int, wanted: Signature | None, test: str) ->
     """What its run directory, which came to an end with `exit_code`, adds to a step. `wanted` is
     the failure that counts, None for any."""
     if not probed.run_dir:
-        return replace(probed, why=_reason(exit_code, ""))
+        return replace(probed, lost=1, why=_reason(exit_code, ""))
     told = recorded.load(Path(probed.run_dir))
     results = [one for one in told.results if one.test == test]
     seen = _sorted(results, wanted)

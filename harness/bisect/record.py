@@ -86,6 +86,10 @@ class BisectRecord(Journal):
         """What a step has shown does not count."""
         self.write("undo", step=step)
 
+    def resume(self) -> None:
+        """It is gone on with, after a time in which nothing was done."""
+        self.write("resume")
+
     def finish(self, exit_code: int) -> None:
         """It came to an answer, or there is none."""
         self.write("finish", exit=int(exit_code))
@@ -94,13 +98,7 @@ class BisectRecord(Journal):
 def recent() -> list[Path]:
     """The directories of bisections of this user, the newest first, but for those that were killed
     before they had a question."""
-    return [path for path in journal.recent(cache.runs(KIND)) if _has_question(path)]
-
-
-def _has_question(directory: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return next(journal.read(directory), {}).get("event") == "question"
-    return False
+    return journal.recent(cache.runs(KIND), begins="question")
 
 
 def usual_s() -> tuple[float, float] | None:
@@ -118,11 +116,7 @@ def usual_s() -> tuple[float, float] | None:
 
 def find(name: str = "") -> Path:
     """That of a path, a name, its beginning or its end; the newest for no name."""
-    found = journal.named(name, recent())
-    if found is None:
-        what = f"no bisection {name}" if name else "no bisection yet"
-        raise UsageError(f"{what} in {cache.runs(KIND)}", hint="`harness bisect` begins one")
-    return found
+    return journal.find(name, recent(), what="bisection", hint="`harness bisect` begins one")
 
 
 def load(directory: Path) -> Told:
@@ -136,6 +130,8 @@ def load(directory: Path) -> Told:
         match event["event"]:
             case "question":
                 question, started = _question(event), event["time"]
+            case "resume":
+                code = None
             case "begin":
                 code, last = None, max(last, event["step"])
                 begun.setdefault(event["step"], _begun(event))

@@ -64,6 +64,7 @@ class BisectRun:
         self._last = told.last_step
         self._left = list(told.begun)
         self._running: dict[str, tuple[Begun, float]] = {}
+        self._logs: dict[int, Path] = {}
         self.search = searched(told.question, told.steps, usual_s=record_of.usual_s())
 
     def run(self) -> ExitCode:
@@ -92,11 +93,12 @@ class BisectRun:
         self._start(Begun(step=self._last, wish=wish, argv=argv, time=now), argv)
 
     def _again(self, begun: Begun) -> None:
-        """A step that was interrupted, perhaps after its run had come to its end."""
+        """A step that was interrupted, perhaps after its run had come to its end. What ended it
+        then, as a full disk, may be gone by now."""
         directory = earlier.newest(begun.argv, begun.time)
         code = recorded.exit_of(directory) if directory else None
-        if directory is not None and code not in (None, ExitCode.INTERRUPTED):
-            self._keep(replace(_empty(begun), run_dir=str(directory)), int(code or 0))
+        if directory is not None and code is not None and code not in _STOP:
+            self._keep(replace(_empty(begun), run_dir=str(directory)), code)
         else:
             self._start(begun, (*begun.argv, "--resume"))
 
@@ -105,7 +107,7 @@ class BisectRun:
         cpus = max(1, self._executor.capacity.cpus // self._question.jobs)
         task = Task(name=name, kind=Kind.TEST, argv=argv)
         self._running[name] = begun, time.monotonic()
-        log = self._record.log(begun.step)
+        log = self._logs[begun.step] = self._record.log(begun.step)
         self._executor.start(Order(task=task, argv=argv, cpus=cpus, log=log))
         for one in self._watches:
             one.begun(begun, self.search)
@@ -131,7 +133,7 @@ class BisectRun:
         """What no other step would do better. The step stays begun, and is gone on with."""
         if code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
-        log = self._record.path / "logs" / f"{begun.step:03}.log"
+        log = self._logs[begun.step]
         with contextlib.suppress(OSError, IndexError):
             said = said or log.read_text(errors="replace").strip().splitlines()[-1]
         said = said.removeprefix("harness: ")

@@ -243,6 +243,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     if told.question.cwd != str(Path.cwd()):
         raise UsageError(f"{told.directory.name} began in {told.question.cwd}: go on from there")
     with record.BisectRecord(told.directory) as made:
+        made.resume()
         return _go_on(arguments, made)
 
 

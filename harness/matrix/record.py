@@ -5,7 +5,6 @@
 The runs of its cells have their own directories, among all others.
 """
 
-import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness import cache, journal
-from harness.errors import UsageError
 from harness.journal import Journal
 from harness.model import Ended, Kind, Task
 
@@ -77,22 +75,12 @@ class MatrixRecord(Journal):
 def recent() -> list[Path]:
     """The directories of matrices of this user, the newest first, but for those that were killed
     before they had a plan."""
-    return [path for path in journal.recent(cache.runs(KIND)) if _has_plan(path)]
-
-
-def _has_plan(directory: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return next(journal.read(directory), {}).get("event") == "plan"
-    return False
+    return journal.recent(cache.runs(KIND), begins="plan")
 
 
 def find(name: str = "") -> Path:
     """That of a path, a name, its beginning or its end; the newest for no name."""
-    found = journal.named(name, recent())
-    if found is None:
-        what = f"no matrix {name}" if name else "no matrix yet"
-        raise UsageError(f"{what} in {cache.runs(KIND)}", hint="`harness matrix` runs one")
-    return found
+    return journal.find(name, recent(), what="matrix", hint="`harness matrix` runs one")
 
 
 def load(directory: Path) -> Told:

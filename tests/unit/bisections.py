@@ -54,13 +54,16 @@ def linear(count: int, **more: Any) -> Question:
 @dataclass
 class World:
     """What kernels do. `culprit` and all after it fail at `rate`; `broken` do not build, `crash`
-    with a report of their own; `programs` name those that are the same program. `report` is what
-    the culprit's failure is, `mirror` the git directory that has the commits."""
+    with a report of their own, fill the disk (`full`), leave no record (`silent`); `programs`
+    name those that are the same program. `report` is what the culprit's failure is, `mirror` the
+    git directory that has the commits."""
 
     culprit: int
     rate: float = 1.0
     broken: Collection[int] = ()
     crash: Collection[int] = ()
+    full: Collection[int] = ()
+    silent: Collection[int] = ()
     programs: dict[int, str] = field(default_factory=dict)
     good_fails: bool = False
     never: bool = False
@@ -124,13 +127,15 @@ class Kernels:
     def _run(self, order: Order) -> Finished:
         argv = tuple(word for word in order.argv if word != "--resume")
         number = self._world.number(argv)
+        if number in self._world.silent:
+            return Finished(task=order.task.name, exit=12, duration_s=1.0, document={})
         with Record(cache.runs(), series="base", base="linux", kconfig="base") as record:
             record.cell(_cell(argv), list(argv))
             record.write("plan", kernels=["base"], patches=[""], tests=[TEST], details=[])
             if self._world.mirror is not None:
                 record.base(_base(self._world.mirror))
             code = self._test(record, argv, number)
-            error = "fs/aio.c: oh" if code == ExitCode.BUILD else ""
+            error = {ExitCode.BUILD: "fs/aio.c: oh", ExitCode.HOST: "no space"}.get(code, "")
             record.finish({"exit": int(code), "error": error})
             return Finished(
                 task=order.task.name,
@@ -142,6 +147,8 @@ class Kernels:
     def _test(self, record: Record, argv: tuple[str, ...], number: int) -> ExitCode:
         if number in self._world.broken:
             return ExitCode.BUILD
+        if number in self._world.full:
+            return ExitCode.HOST
         record.write("stage", name="kernel base", duration_s=30.0)
         record.write("stage", name="run base", duration_s=2.0)
         program = self._world.programs.get(number, f"program {number}")

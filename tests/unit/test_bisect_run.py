@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import json
 import random
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from harness.bisect import answer, outcome, record, text
 from harness.bisect.run import resumable
 from harness.bisect.search import Search
-from harness.errors import EndsError, ExitCode, UsageError
+from harness.errors import EndsError, ExitCode, HostError, UsageError
 from harness.model import Question
 from tests.unit.bisections import TEST, Kernels, World, begin, go_on, linear
 
@@ -128,6 +129,36 @@ def test_a_run_that_ended_unseen_is_taken_as_it_is() -> None:
     go_on(path, later)
     assert all("--resume" not in order.argv for order in later.orders)
     assert [one.step for one in record.load(path).steps][:3] == [1, 2, 3]
+
+
+def test_a_step_that_the_host_ended_is_run_again() -> None:
+    path = begin(linear(16))
+    world = World(culprit=5, full={7})
+    with pytest.raises(HostError, match="step 3 ended with 20: no space"):
+        go_on(path, Kernels(world))
+    assert [one.step for one in record.load(path).begun] == [3]
+    world.full = ()
+    code, search = go_on(path, Kernels(world))
+    assert isinstance(search, Search)
+    assert (code, names(search)) == (ExitCode.OK, ["c5"])
+    assert not any(tally.lost for tally in search.tallies.values())
+
+
+def test_a_run_without_a_record_says_nothing_and_is_not_tried_for_ever() -> None:
+    code, search, executor = found(linear(16), World(culprit=5, silent={7}))
+    assert (code, names(search)) == (ExitCode.OK, ["c5"])
+    assert search.tallies[7].lost == 2
+    assert len(executor.orders) < 12
+
+
+def test_the_time_in_which_nothing_was_done_does_not_count() -> None:
+    path = begin(linear(4))
+    with record.BisectRecord(path) as made:
+        made.resume()
+    lines = [json.loads(line) for line in (path / "journal.jsonl").read_text().splitlines()]
+    lines[0]["time"] = "2003-06-01T00:00:00+00:00"
+    (path / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert outcome.document(record.load(path), 0)["duration_s"] == 0
 
 
 def test_undo_forgets_a_step_and_the_search_goes_on() -> None:
