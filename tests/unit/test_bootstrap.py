@@ -271,12 +271,25 @@ def test_an_optional_package_that_is_not_to_be_had_is_asked_for_once(project: Pr
     project.stub(
         "apt-cache", '#!/bin/sh\necho "apt-cache $*" >>"$LOG"\necho "  Candidate: (none)"\n'
     )
-    for _ in range(2):
+    for said in (True, False):
         done = project.run("true")
         assert done.returncode == 0
-        assert "ccache" not in done.stderr
-    assert project.calls("apt-cache").count("apt-cache policy ccache") == 1
+        assert ("ccache is not to be had here" in done.stderr) == said
+    assert project.calls("apt-cache").count("apt-cache policy ccache") == 2  # old lists, new ones
     assert not [call for call in project.calls("apt-get") if "install" in call]
+
+
+def test_an_optional_package_is_looked_for_once_more_with_new_lists(project: Project) -> None:
+    """As in images of containers, whose lists are old or those of one archive of several."""
+    project.root()
+    fresh = project.dir / "fresh"
+    project.stub("apt-get", f'#!/bin/sh\necho "apt-get $*" >>"$LOG"\n>"{fresh}"\n')
+    project.stub("apt-cache", f'#!/bin/sh\n[ -e "{fresh}" ] && echo "Candidate: 1"\n')
+    assert project.run("true").returncode == 0
+    update, *installs = project.calls("apt-get")
+    assert update.endswith("update")
+    assert any(call.endswith(" ccache") for call in installs)
+    assert not any("update" in call for call in installs)
 
 
 def test_a_browser_is_for_those_who_run_the_tests(project: Project) -> None:
