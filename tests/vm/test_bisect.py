@@ -32,37 +32,44 @@ def bisect(env: dict[str, str], *words: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout) if done.stdout else None
 
 
+def journals(below: Path) -> list[Path]:
+    """Those of the bisections that were killed, or begun after one that was not."""
+    return sorted((below / "killed/harness").glob("bisects/*/journal.jsonl"))
+
+
 def test_the_patch_is_found_however_often_it_is_killed(
     state: dict[str, str], tmp_path: Path
 ) -> None:
-    code, whole = bisect(state, "--patches", *WHAT)
+    anew = ("--patches", *WHAT)
+    code, whole = bisect(state, *anew)
     assert (code, whole["culprit"]) == (0, CULPRIT)
     assert whole["probability"] >= 0.99
     state["XDG_STATE_HOME"] = str(tmp_path / "killed")
     dice = random.Random(KILLS)
-    words: tuple[str, ...] = ("--patches", *WHAT)
-    killed = 0
-    for _ in range(KILLS):
+    words: tuple[str, ...] = anew
+    killed = ended = 0
+    while killed < KILLS:  # where one comes to its end before, another begins
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(argv("bisect", *words), stdout=log, stderr=log, env=state)
             try:
-                process.wait(dice.uniform(0.5, 1.5 + whole["duration_s"] / KILLS))
-                break
+                assert process.wait(dice.uniform(0.5, 1.5 + whole["duration_s"] / KILLS)) == 0
+                ended += 1
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 killed += 1
-        if list((tmp_path / "killed/harness").glob("bisects/*/journal.jsonl")):
-            words = ("--resume",)
-    assert killed, "it ended before it was killed"
-    if killed == KILLS:
-        code, again = bisect(state, *words)
-        assert (code, again["culprit"]) == (0, CULPRIT)
-    journal = next((tmp_path / "killed/harness").glob("bisects/*/journal.jsonl"))
-    events = [json.loads(line) for line in journal.read_text().splitlines()]
-    ended = [one["step"] for one in events if one["event"] == "end"]
-    assert sorted(ended) == sorted(set(ended))  # none is taken twice, and none is lost
-    assert set(ended) == {one["step"] for one in events if one["event"] == "begin"}
+        words = ("--resume",) if len(journals(tmp_path)) > ended else anew
+    code, again = bisect(state, *words)
+    assert (code, again["culprit"]) == (0, CULPRIT)
+    for path in journals(tmp_path):
+        events = [json.loads(line) for line in path.read_text().splitlines()]
+        steps = [one["step"] for one in events if one["event"] == "end"]
+        assert len(steps) == len(set(steps))  # none is taken twice, and none is lost
+        assert set(steps) == {one["step"] for one in events if one["event"] == "begin"}
+        report = subprocess.run(
+            argv("bisect", "report", path.parent.name), capture_output=True, text=True, env=state
+        )
+        assert report.stdout.startswith(CULPRIT[:4]), report
     assert not processes_below(str(tmp_path))
 
 
