@@ -28,16 +28,22 @@ def add(bisect: argparse.ArgumentParser) -> None:
     replay = parser.command(
         kept, "replay", _replay, "each step, and what was known after it; runs nothing"
     )
-    replay.add_argument("--json", action="store_true", help="one JSON document")
-    _named(replay)
+    _named(_json(replay))
     undo = parser.command(kept, "undo", _undo, "forget what a step has shown")
     undo.add_argument("what", nargs="+", metavar="[BISECTION] STEP", help="the number of the step")
     _named(parser.command(kept, "visualize", _visualize, "which is the culprit, as bars"))
     report = parser.command(kept, "report", _report, "the answer, for people")
-    _named(report)
+    _named(_json(report))
     formats = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
     report.add_argument("--format", choices=tuple(FORMATS), default="text", help=formats)
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="in place of the screen")
+
+
+def _json(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """--json, which counts before the name of the command as well."""
+    what = argparse.SUPPRESS
+    made.add_argument("--json", action="store_true", default=what, help="one JSON document")
+    return made
 
 
 def _named(made: argparse.ArgumentParser) -> None:
@@ -136,7 +142,9 @@ def _undo(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{told.directory.name} has no step {step}")
     with record.BisectRecord(told.directory) as made:
         made.undo(int(step))
-    print(f"step {step} is forgotten; next: harness bisect --resume {told.name}")
+    again = f"harness bisect --resume {told.name}"
+    keep(told.directory, found=False, notice=f"Step {step} was taken back; next: {again}")
+    print(f"step {step} is forgotten; next: {again}")
     return ExitCode.OK
 
 
@@ -150,6 +158,11 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _made(found: Any, arguments: argparse.Namespace) -> str:
     """The report in the format that is wanted."""
+    if arguments.json:
+        from harness.bisect import answer, replay
+
+        made = answer.document(found, replay.exit_of(found.told))
+        return json.dumps(made, indent=1) + "\n"
     if arguments.format == "mail":
         from harness.bisect import mail
 

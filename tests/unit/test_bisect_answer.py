@@ -312,8 +312,11 @@ def test_replay_exits_as_the_search_did(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["bisect", "replay", name]) == ExitCode.OK
     said = capsys.readouterr().out
     assert "c5 100.0%; settled" in said
-    assert main(["bisect", "replay", "--json", name]) == ExitCode.OK
-    told = json.loads(capsys.readouterr().out)
+    assert main(["bisect", "report", "--json", name]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["culprit"] == "c5"
+    for words in (["replay", "--json"], ["--json", "replay"]):
+        assert main(["bisect", *words, name]) == ExitCode.OK
+        told = json.loads(capsys.readouterr().out)
     assert told["steps"][-1]["likeliest"] == ["c5"]
     assert told["steps"][0]["next"]["number"] == -1
     name = ended(linear(8), World(culprit=3, broken=set(range(7)))).told.name
@@ -332,6 +335,7 @@ def test_what_was_undone_is_in_the_log(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["bisect", "undo", "3"]) == ExitCode.OK
     assert main(["bisect", "log"]) == ExitCode.OK
     assert "  3 undone" in capsys.readouterr().out
+    assert "Step 3 was taken back" in (record.find() / "report.html").read_text()
 
 
 @pytest.mark.parametrize("height", [10, 24, 200])
