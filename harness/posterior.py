@@ -79,16 +79,23 @@ class Posterior:
         self._contains = contains
         self._seen: dict[int, Seen] = {}
         self._untestable: set[int] = set()
+        self._left: set[int] = set()
         self._first = list(range(len(contains)))  # of the commits with the same image
         self._classes = [_Class(contains[-1])]
         self._shares = [1.0]
+        self._harmless = 0  # commits with the image of the good end
         self._hidden: list[int] = []  # sets of candidates that nothing can tell apart
         self._above: dict[int, int] = {}
         self._trusts: list[float] | None = None
 
     def add(self, commit: int, seen: Seen) -> None:
         """A commit was run so often."""
+        if seen == Seen():
+            return
         first = self._first[commit]
+        if first in self._untestable:
+            self._untestable.remove(first)
+            self._hide()
         if first not in self._seen:
             self._trusts = None
         self._seen[first] = self.seen(first).plus(seen)
@@ -99,15 +106,23 @@ class Posterior:
         self._untestable.add(self._first[commit])
         self._hide()
 
+    def leave(self, commit: int) -> None:
+        """A commit is not to be run any more; what its runs have shown counts."""
+        self._left.add(self._first[commit])
+
+    def harmless(self, commit: int) -> None:
+        """A commit has the image of what contains no candidate: no commit in it is the culprit."""
+        if not self._harmless & 1 << commit:
+            self._harmless |= 1 << commit
+            self._exclude(self._contains[commit])
+
     def same(self, one: int, other: int) -> None:
         """Two commits have the same image: what only one of them contains is not the culprit, and
         to run one is to run both."""
         first, second = self._first[one], self._first[other]
         if first == second:
             return
-        differ = self._contains[one] ^ self._contains[other]
-        # As unlikely as two stray failures, not impossible: all could be excluded like this.
-        self._split(self._contains[-1] & ~differ, inside=Seen(), stray=2)
+        self._exclude(self._contains[one] ^ self._contains[other])
         runs = self.seen(first).plus(self._seen.pop(second, Seen()))
         self._first = [first if known == second else known for known in self._first]
         if runs != Seen():
@@ -186,7 +201,7 @@ class Posterior:
         """A look at the commit that passed and most likely has the culprit all the same, run once
         as yet: what fails nine times of ten passes for what always fails, until such a commit is
         seen to fail. None where the failure is not taken to show always, or where it was done."""
-        passed = [x for x, seen in self._seen.items() if not seen.failed and self.testable(x)]
+        passed = [x for x, seen in self._seen.items() if not seen.failed and x not in self._left]
         if not passed or self.always < _SURE:
             return None
         last = max(passed, key=self.inside)
@@ -202,8 +217,12 @@ class Posterior:
             for x, contains in enumerate(self._contains)
             if contains & mask not in (0, mask)
             and self._first[x] == x
-            and x not in self._untestable
+            and x not in self._untestable | self._left
         ]
+
+    def _exclude(self, candidates: int) -> None:
+        """As unlikely as two stray failures, not impossible: all could be excluded like this."""
+        self._split(self._contains[-1] & ~candidates, inside=Seen(), stray=2)
 
     def _split(self, contains: int, *, inside: Seen, stray: int) -> None:
         """Count runs for the candidates that are in a set, and stray ones for the others."""

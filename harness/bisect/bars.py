@@ -35,13 +35,15 @@ def lines(told: Told, size: Size, *, colour: bool = False) -> Iterator[str]:
         yield from _sets(told, search, size, colour=colour)
     else:
         seen = {row.number: row for row in rows(told, search)}
-        shown = _chosen(search, seen, size.height)
+        found = frozenset(outcome.culprits(search, told))
+        shown = _chosen(search, seen, found, size.height)
         yield from (fit(line, size.width) for line in _ends(seen.get(GOOD)))
         most = max((search.posterior.probability(number) for number in shown), default=0.0)
         for part in _parts(len(told.question.candidates), shown):
             if part[0] in shown:
                 bar = _bar(search.posterior.probability(part[0]), most, max(10, size.width // 4))
-                line = _line(search, part[0], seen.get(part[0]), bar)
+                mark = ">" if part[0] in found else " "
+                line = f"{mark} {_line(search, part[0], seen.get(part[0]), bar)}"
                 yield _painted(fit(line, size.width), seen.get(part[0]), colour=colour)
             else:
                 yield _folded(search, part)
@@ -54,10 +56,11 @@ def _ends(good: Row | None) -> Iterator[str]:
         yield f"  {good.name:<{_NAME}} {good.verdict:<5} {_said(good)}, the good end"
 
 
-def _chosen(search: Search, seen: dict[int, Row], height: int) -> frozenset[int]:
+def _chosen(
+    search: Search, seen: dict[int, Row], found: frozenset[int], height: int
+) -> frozenset[int]:
     """The candidates with a line of their own: as many as there is room for."""
     count = len(search.question.candidates)
-    found = set(outcome.culprits(search))
     shares = [search.posterior.probability(number) for number in range(count)]
     worth = [n for n in range(count) if n in seen or shares[n] >= _SOME or n in found]
     worth.sort(key=lambda n: (n not in found, n not in seen, -shares[n]))
@@ -89,10 +92,9 @@ def _bar(share: float, most: float, width: int) -> str:
 
 
 def _line(search: Search, number: int, seen: Row | None, bar: str) -> str:
-    mark = ">" if number in outcome.culprits(search) else " "
     verdict, said = (seen.verdict, _said(seen)) if seen else ("", "")
     asked = search.question
-    head = f"{mark} {short(asked, number):<{_NAME}} {verdict:<5}"
+    head = f"{short(asked, number):<{_NAME}} {verdict:<5}"
     share = search.posterior.probability(number)
     title = asked.candidates[number].title
     return f"{head} {bar} {share:>7.2%}  {f'{said}; ' if said else ''}{title}"

@@ -35,7 +35,7 @@ def between(span: Span) -> tuple[Candidate, tuple[Candidate, ...]]:
     is nothing."""
     git = Git(span.base.mirror)
     wanted = ("log", "--topo-order", "--reverse", f"--format={_FIELDS}", span.bad, f"^{span.good}")
-    rows = [line.split("\0", 2) for line in git.out(*wanted).splitlines()]
+    rows = [line.split("\0", 2) for line in git.out(*wanted).split("\n") if line]
     if not rows:
         raise EndsError(
             f"{span.base.name}: there is no commit between {span.good[:12]} and {span.bad[:12]}"

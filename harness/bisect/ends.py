@@ -9,8 +9,8 @@ from harness.errors import EndsError
 from harness.model import GOOD, Probed, Question, Signature, Wish
 from harness.posterior import Seen
 
-_TRIES = 2  # of a kernel whose runs say nothing
-_LOST_MOST = 5  # runs that say nothing of a kernel whose others did
+_TRIES = 3  # of a kernel whose runs say nothing
+_LOST_MOST = 5  # runs that say nothing of a kernel, and more than those that do
 _BATCH = 20  # runs of a bad end that has not failed yet
 
 
@@ -35,10 +35,14 @@ class Tally:
         return self.failed + self.passed
 
     @property
+    def silent(self) -> bool:
+        """Nothing is known of it, and more runs would not tell."""
+        return not self.runs and (self.untestable or self.lost >= _TRIES)
+
+    @property
     def given_up(self) -> bool:
         """It is not run any more."""
-        silent = not self.runs and self.lost >= _TRIES
-        return self.untestable or silent or self.lost >= _LOST_MOST
+        return self.untestable or self.silent or self.lost >= max(_LOST_MOST, self.runs + 1)
 
     def add(self, probed: Probed) -> None:
         """One more step."""
@@ -56,7 +60,7 @@ def wish(asked: Question, tallies: Mapping[int, Tally], signature: Signature | N
     _refuse_silent(asked, good, bad)
     _refuse(asked, good, bad, signature)
     if not bad.failed:
-        first = posterior.bad_end_runs(Seen())
+        first = min(posterior.bad_end_runs(Seen()), asked.most_runs)
         if bad.runs < first:
             return Wish(number=asked.bad, runs=first - bad.runs)
         if not good.runs:
@@ -78,8 +82,13 @@ def known(asked: Question, tallies: Mapping[int, Tally]) -> bool:
 
 def _refuse_silent(asked: Question, good: Tally, bad: Tally) -> None:
     for end, tally, name in (("bad", bad, _name(asked, asked.bad)), ("good", good, _name(asked))):
-        if tally.given_up and not tally.runs:
-            raise EndsError(f"the {end} end, {name}, says nothing of {asked.test}: {tally.why}")
+        if tally.given_up:
+            total = tally.runs + tally.lost
+            said = f"nothing in {tally.lost} of {total} runs" if tally.runs else "nothing"
+            raise EndsError(
+                f"the {end} end, {name}, says {said} of {asked.test}: {tally.why}",
+                hint="--any-failure takes every failure for the one" if tally.runs else "",
+            )
 
 
 def _refuse(asked: Question, good: Tally, bad: Tally, signature: Signature | None) -> None:

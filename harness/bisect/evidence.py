@@ -4,6 +4,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness import journal, recorded
 from harness.bisect import signature
 from harness.errors import ExitCode
 from harness.model import Probed, Result, Signature
+from harness.recorded import Recorded
 
 _UNTESTABLE = {
     ExitCode.APPLY: "does not apply",
@@ -19,6 +21,7 @@ _UNTESTABLE = {
     ExitCode.BOOT: "does not boot",
     ExitCode.NOTHING_RAN: "nothing ran",
 }
+_STOP = {ExitCode.USAGE, ExitCode.HOST, ExitCode.BUG, ExitCode.INTERRUPTED}
 _LOST = {ExitCode.GUEST_LOST: "the guest was lost"}
 
 
@@ -28,7 +31,8 @@ def read(probed: Probed, exit_code: int, wanted: Signature | None, test: str) ->
     if not probed.run_dir:
         return replace(probed, lost=1, why=_reason(exit_code, ""))
     told = recorded.load(Path(probed.run_dir))
-    results = [one for one in told.results if one.test == test]
+    duration_s = probed.duration_s  # with the start of the process, where it is known
+    results = _of(told, test)
     seen = _sorted(results, wanted)
     probed = replace(
         probed,
@@ -39,12 +43,27 @@ def read(probed: Probed, exit_code: int, wanted: Signature | None, test: str) ->
         signature=signature.usual(seen.same),
         **_costs(Path(probed.run_dir)),
     )
+    if duration_s:
+        probed = replace(probed, duration_s=duration_s)
     if results:
         return probed
     if exit_code == ExitCode.NOTHING_RAN and probed.program:
         return replace(probed, why="the same program as another's")
     untestable = exit_code in _UNTESTABLE
     return replace(probed, lost=1, why=_reason(exit_code, told.error), untestable=untestable)
+
+
+def conclusive(directory: Path | None, exit_code: int, test: str) -> bool:
+    """Whether a run says something of its kernel: not where the command line was at fault, the
+    host, or the harness. A guest that was lost (status 20 as well) has left a result."""
+    if exit_code == ExitCode.HOST and directory is not None:
+        told = recorded.load(directory)
+        return not told.error and bool(_of(told, test))
+    return exit_code in set(ExitCode) - _STOP
+
+
+def _of(told: Recorded, test: str) -> list[Result]:
+    return [one for one in told.results if one.test == test]
 
 
 class _Seen:
@@ -79,11 +98,13 @@ def _reason(exit_code: int, error: str) -> str:
 
 def _costs(directory: Path) -> dict[str, Any]:
     """Builds, boots and their seconds; which program the kernel is."""
+    times: list[datetime] = []
     stages: Counter[str] = Counter()
     events: Counter[str] = Counter()
     built, program = False, ""
     for event in journal.read(directory):
         events[event["event"]] += 1
+        times.append(datetime.fromisoformat(event["time"]))
         if event["event"] == "stage":
             stages[event["name"].partition(" ")[0]] += event["duration_s"]
         elif event["event"] == "kernel":
@@ -96,4 +117,5 @@ def _costs(directory: Path) -> dict[str, Any]:
         "boots": events["boot"],
         "build_s": round(stages["kernel"], 3),
         "test_s": round(stages["run"], 3),
+        "duration_s": round((max(times) - min(times)).total_seconds(), 3) if times else 0.0,
     }

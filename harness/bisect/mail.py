@@ -18,8 +18,9 @@ from harness.bisect import text
 from harness.bisect.answer import Answer
 from harness.bisect.commits import DIGITS
 from harness.bisect.facts import Culprit
+from harness.bisect.search import contained
 from harness.errors import UsageError
-from harness.model import Space
+from harness.model import GOOD, Space
 from harness.report import outline, posted
 from harness.report.mail import WIDTH, WRAP, command, plain
 from harness.report.paint import fit
@@ -158,4 +159,11 @@ def _introduced(one: Answer) -> str:
         return ""
     if one.culprit is not None:
         return one.culprit.commit[:DIGITS]
-    return f"{asked.good.name[:DIGITS]}..{asked.candidates[asked.bad].name[:DIGITS]}"
+    good, last = GOOD, asked.bad
+    if numbers := [culprit.number for culprit in one.culprits]:
+        # No candidate contains a later one, and not each all those before it.
+        good = max(asked.candidates[min(numbers)].parents, default=GOOD)
+        contains = contained(asked.candidates)[max(numbers)]
+        last = max(numbers) if all(contains >> each & 1 for each in numbers) else asked.bad
+    ends = (asked.candidate(good), asked.candidate(last))
+    return "..".join(each.name[:DIGITS] for each in ends)

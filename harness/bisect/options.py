@@ -50,7 +50,9 @@ def mixed(
     """The configuration with the candidates up to `number` as the bad one has them, in its
     order: of a choice, kconfig takes the last."""
     turned = {one.name.removeprefix("CONFIG_") for one in question.candidates[: number + 1]}
-    values = {symbol: value for symbol, value in good.items() if symbol not in turned}
+    # What only the bad one says n to would be on by default where something before it turns on.
+    values = {symbol: "n" for symbol in bad if bad[symbol] == "n" and symbol not in good}
+    values |= {symbol: value for symbol, value in good.items() if symbol not in turned}
     return values | {symbol: bad[symbol] for symbol in bad if symbol in turned}
 
 

@@ -97,7 +97,7 @@ def nothing_testable(search: AnySearch) -> str:
         return ""
     if any(map(search.posterior.testable, range(search.question.bad))):
         return ""
-    return "; ".join(sorted({one.why for one in search.tallies.values() if one.given_up}))
+    return "; ".join(sorted({one.why for one in search.tallies.values() if one.silent}))
 
 
 def _is_between(told: Told, probed: Probed) -> bool:

@@ -21,7 +21,6 @@ from harness.executors import Executor, Finished, Order
 from harness.model import GOOD, Kind, Probed, Question, Space, Task, Wish
 
 _LOOK_S = 0.5  # how often somebody is shown that time passes
-_STOP = (ExitCode.USAGE, ExitCode.HOST, ExitCode.BUG, ExitCode.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +87,8 @@ class BisectRun:
     def _begin(self, wish: Wish) -> None:
         self._last += 1
         argv = command(self._question, wish, self._record.path, self.search.others(wish))
+        # Beside another step that is after the same, each still has its own run.
+        argv += ("--of-bisection", f"{self._record.path.name}/{self._last}")
         self._record.begin(self._last, wish, argv)
         now = datetime.now(UTC).isoformat()
         self._start(Begun(step=self._last, wish=wish, argv=argv, time=now), argv)
@@ -97,7 +98,7 @@ class BisectRun:
         then, as a full disk, may be gone by now."""
         directory = earlier.newest(begun.argv, begun.time)
         code = recorded.exit_of(directory) if directory else None
-        if directory is not None and code is not None and code not in _STOP:
+        if code is not None and evidence.conclusive(directory, code, self._question.test):
             self._keep(replace(_empty(begun), run_dir=str(directory)), code)
         else:
             self._start(begun, (*begun.argv, "--resume"))
@@ -123,9 +124,10 @@ class BisectRun:
 
     def _end(self, begun: Begun, finished: Finished) -> None:
         said = str(finished.document.get("error", ""))
-        if finished.exit in _STOP or finished.exit not in set(ExitCode):
-            self._stop(begun, finished.exit, said)
         directory = str(finished.document.get("run_dir", ""))
+        place = Path(directory) if directory else None
+        if not evidence.conclusive(place, finished.exit, self._question.test):
+            self._stop(begun, finished.exit, said)
         probed = replace(_empty(begun), run_dir=directory, duration_s=finished.duration_s)
         self._keep(probed, finished.exit)
 

@@ -50,8 +50,10 @@ class Search:
             self.signature = probed.signature
         if number != GOOD:
             self.posterior.add(number, Seen(failed=probed.failed, passed=probed.passed))
-            if tally.given_up:
+            if tally.silent:
                 self.posterior.skip(number)
+            elif tally.given_up:
+                self.posterior.leave(number)
             self._last = number
         self._note_program(probed)
         self._costs.append(probed)
@@ -65,9 +67,9 @@ class Search:
         self._ends_equal = self._ends_equal or ends == {GOOD, self.question.bad}
         if known == probed.number:
             return
-        if known == GOOD:  # contains no candidate: what it did, this one would
-            self.posterior.add(probed.number, self.tallies[GOOD].seen)
-        elif probed.number != GOOD:
+        if GOOD in ends:
+            self.posterior.harmless(max(ends))
+        else:
             self.posterior.same(known, probed.number)
 
     def next(self, pending: Sequence[Wish] = ()) -> Wish | None:

@@ -70,7 +70,8 @@ def _main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+        # To `git bisect run` the status of a failure would say that the commit is bad.
+        return ExitCode.HOST if "--bisect-step" in argv else ExitCode.FAILED
     except OSError as error:
         from harness import proc
 

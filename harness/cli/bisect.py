@@ -2,16 +2,18 @@
 """`harness bisect`: which commit, patch or option broke a test."""
 
 import argparse
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import project
 from harness.cli import bisections, cell, parser, screen
 from harness.errors import ExitCode, NothingRanError, UsageError
-from harness.model import Base, Candidate, Question, Space
+from harness.model import Base, Candidate, Cell, Question, Space
 from harness.report.text import without_options
 
 if TYPE_CHECKING:
@@ -68,9 +70,7 @@ def add(commands: Any) -> None:
     )
     group = made.add_argument_group("how")
     group.add_argument("--confidence", type=float, default=0.99, metavar="P", help="default: 0.99")
-    group.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="kernels at once (default: 1)"
-    )
+    group.add_argument("--jobs", type=int, metavar="N", help="kernels at once (default: 1)")
     group.add_argument(
         "--most-runs",
         type=int,
@@ -89,6 +89,10 @@ def add(commands: Any) -> None:
 
 
 def _bisect(arguments: argparse.Namespace) -> int:
+    if not 0.5 <= arguments.confidence < 1:
+        raise UsageError("--confidence is a probability from 0.5 to below 1")
+    if arguments.most_runs < 1 or (arguments.jobs is not None and arguments.jobs < 1):
+        raise UsageError("--jobs and --most-runs want a number above 0")
     if arguments.resume is not None:
         return _resume(arguments)
     return _run(arguments)
@@ -98,13 +102,6 @@ def _run(arguments: argparse.Namespace) -> int:
     """A new bisection."""
     from harness.bisect import options, record
 
-    if not 0.5 <= arguments.confidence < 1:
-        raise UsageError("--confidence is a probability from 0.5 to below 1")
-    if arguments.jobs < 1 or arguments.most_runs < 1:
-        raise UsageError("--jobs and --most-runs want a number above 0")
-    for name in ("commit", "pick", "range", "config"):
-        if getattr(arguments, name):
-            raise UsageError(f"--{name} is what a bisection chooses itself")
     question, kept = _question(arguments)
     with record.BisectRecord.new(question.space) as made:
         if kept is not None:
@@ -113,6 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return _go_on(arguments, made)
 
 
+_CHOSEN = {"--good": ("commit",), "--kconfig-bisect": ("config",)}
 _Values = Mapping[str, str]
 
 
@@ -120,12 +118,19 @@ def _question(arguments: argparse.Namespace) -> tuple[Question, tuple[_Values, _
     """What is searched, and the two .configs where it is options."""
     wanted = ("good", "patches", "subset", "kconfig_bisect")
     given = [f"--{name.replace('_', '-')}" for name in wanted if getattr(arguments, name)]
-    if len(given) != 1 or (arguments.bad and not arguments.good):
+    if arguments.bad and not arguments.good:
+        raise UsageError("--bad wants --good, a commit of --tree that is good")
+    if len(given) != 1:
         raise UsageError(
             f"{' and '.join(given)}: one of them" if given else "what is searched?",
             hint="--tree REPO --good REV [--bad REV], --patches or --subset with --series S, "
             "or --kconfig-bisect GOOD BAD",
         )
+    for name in ("range", *_CHOSEN.get(given[0], ("pick",))):
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"--{name} is what a bisection with {given[0]} chooses itself")
+    if "-" in (arguments.series or "").split(","):
+        raise UsageError("--series - is read once, and every step wants it", hint="name a file")
     if arguments.kconfig_bisect:
         return _options(arguments)
     return (_commits if arguments.good else _patches)(arguments), None
@@ -165,7 +170,8 @@ def _patches(arguments: argparse.Namespace) -> Question:
         raise UsageError("whose patches? --series S")
     base = tree.base_name(arguments.tree) if arguments.tree else None
     root, names = project.root(), arguments.series.split(",")
-    parts = [intake.load(root, name, tree=base) for name in names if name]
+    version = arguments.patch_version
+    parts = [intake.load(root, name, tree=base, version=version) for name in names if name]
     good, found = patches.of(series.stack(parts))
     space = Space.SUBSET if arguments.subset else Space.PATCHES
     return _asked(arguments, (space, "--pick", arguments.series), good, found)
@@ -181,13 +187,13 @@ def _asked(
 ) -> Question:
     """The question, once its test has been found; `base` is the tree whose commits they are."""
     space, option, place = about
-    if "-" in (arguments.series or "").split(","):
-        raise UsageError("--series - is read once, and every step wants it", hint="name a file")
     kernels = _kernels(arguments)
     test = _test(kernels, arguments.test)
     argv = without_options(arguments.argv[1:], {**_OWN, "--jobs": 1, "--color": 1})
     if arguments.test:
         argv += ["--test", test]
+    if base is None:
+        argv = _pinned(arguments, kernels.cell, argv)
     return Question(
         space=space,
         place=place,
@@ -199,10 +205,26 @@ def _asked(
         cwd=str(Path.cwd()),
         confidence=arguments.confidence,
         any_failure=arguments.any_failure,
-        jobs=arguments.jobs,
+        jobs=arguments.jobs or 1,
         most_runs=arguments.most_runs,
         built=kernels.built(base, found) if base else (),
     )
+
+
+def _pinned(arguments: argparse.Namespace, cell: Cell, argv: list[str]) -> list[str]:
+    """The command line for the tree as it is now: a branch may move on while steps are taken."""
+    from harness import intake, tree
+
+    if not arguments.series and not arguments.commit and intake.has_changes(cell.tree):
+        raise UsageError(
+            f"{cell.tree} has uncommitted changes, which may change while steps are taken",
+            hint="commit them, or leave them out with --commit HEAD",
+        )
+    base = tree.resolve(cell.tree, cell.commit)
+    if base.imported:
+        return argv
+    rest = without_options(argv, {"--tree": 1, "--commit": 1})
+    return [*rest, "--tree", cell.tree, "--commit", base.commit]
 
 
 def _kernels(arguments: argparse.Namespace) -> "Kernels":
@@ -242,6 +264,11 @@ def _resume(arguments: argparse.Namespace) -> int:
     told = resumable(record.load(record.find(arguments.resume)))
     if told.question.cwd != str(Path.cwd()):
         raise UsageError(f"{told.directory.name} began in {told.question.cwd}: go on from there")
+    own = {"--resume": -1, "--jobs": 1, "--json": 0, "--color": 1}
+    if others := without_options(arguments.argv[1:], own):
+        raise UsageError(
+            f"{shlex.join(others)}: a bisection goes on as it began, but for --jobs and --json"
+        )
     with record.BisectRecord(told.directory) as made:
         made.resume()
         return _go_on(arguments, made)
@@ -255,6 +282,8 @@ def _go_on(arguments: argparse.Namespace, made: Any) -> int:
     from harness.executors.local import Local
 
     told = record.load(made.path)
+    if arguments.jobs:
+        told = replace(told, question=replace(told.question, jobs=arguments.jobs))
     live = screen.width(sys.stderr) if sys.stderr.isatty() else 0
     shown = view.Shown(sys.stderr, width=live, colour=screen.colour(sys.stderr))
     print(f"harness: {made.path}", file=sys.stderr)

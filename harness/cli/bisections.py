@@ -138,7 +138,7 @@ def _undo(arguments: argparse.Namespace) -> int:
     if not step.isdigit() or len(names) > 1:
         raise UsageError("undo wants the number of a step", hint="harness bisect undo [NAME] STEP")
     told = record.load(record.find(names[0] if names else ""))
-    if int(step) not in {one.step for one in told.steps}:
+    if int(step) not in {one.step for one in told.steps} | {one.step for one in told.begun}:
         raise UsageError(f"{told.directory.name} has no step {step}")
     with record.BisectRecord(told.directory) as made:
         made.undo(int(step))

@@ -46,6 +46,11 @@ def add(commands: Any) -> None:
         metavar="DIGEST,...",
         help="note which program the kernel is; do not run it if it is one of these",
     )
+    run.add_argument(
+        "--of-bisection",
+        metavar="NAME/STEP",
+        help="whose step it is: `harness bisect` tells its own runs apart by it",
+    )
     watch = parser.command(
         commands, "watch", _watch, "run again whenever a patch, a test or the checkout changes"
     )

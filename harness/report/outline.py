@@ -15,7 +15,7 @@ from harness.report import text
 
 _OLD = {Verdict.PRE_EXISTING: "before", Verdict.FLAKY: "flaky"}
 _OWN = {"--json": 0, "--keep": 0, "--output": 1, "--color": 1, "--rerun-failed": -1}
-_OWN |= {"--known-programs": 1}  # what a bisection tells its steps
+_OWN |= {"--known-programs": 1, "--of-bisection": 1}  # what a bisection tells its steps
 _NOT_BUILT = {ExitCode.KCONFIG, ExitCode.BUILD}
 _TESTS_MOST = 20
 

@@ -54,9 +54,10 @@ def linear(count: int, **more: Any) -> Question:
 @dataclass
 class World:
     """What kernels do. `culprit` and all after it fail at `rate`; `broken` do not build, `crash`
-    with a report of their own, fill the disk (`full`), leave no record (`silent`); `programs`
-    name those that are the same program. `report` is what the culprit's failure is, `mirror` the
-    git directory that has the commits."""
+    with a report of their own, lose their guest (`lost`), fill the disk (`full`), leave no record
+    (`silent`); a share of all runs crashes, each in a new way (`stray`). `programs` name those that
+    are the same program. `report` is what the culprit's failure is, `mirror` the git directory that
+    has the commits."""
 
     culprit: int
     rate: float = 1.0
@@ -64,6 +65,8 @@ class World:
     crash: Collection[int] = ()
     full: Collection[int] = ()
     silent: Collection[int] = ()
+    lost: Collection[int] = ()
+    stray: float = 0.0
     programs: dict[int, str] = field(default_factory=dict)
     good_fails: bool = False
     never: bool = False
@@ -81,8 +84,11 @@ class World:
         made = Result(
             test=TEST, outcome=Outcome.PASS, kernel="base", boot=1, duration_s=0.1, detail=""
         )
-        if number in self.crash:
-            report = Splat(kind="bug", title="BUG in other", fingerprint=("bug", "BUG in other"))
+        if number in self.lost:
+            return replace(made, outcome=Outcome.ERROR, detail="the agent is gone")
+        if number in self.crash or (self.stray and dice.random() < self.stray):
+            title = "BUG in other" if number in self.crash else f"BUG {dice.random()}"
+            report = Splat(kind="bug", title=title, fingerprint=("bug", title))
             return replace(made, outcome=Outcome.CRASH, splats=(report,))
         bad = number >= self.culprit if number >= 0 else self.good_fails
         if not bad or self.never or dice.random() >= self.rate:
@@ -135,12 +141,13 @@ class Kernels:
             if self._world.mirror is not None:
                 record.base(_base(self._world.mirror))
             code = self._test(record, argv, number)
-            error = {ExitCode.BUILD: "fs/aio.c: oh", ExitCode.HOST: "no space"}.get(code, "")
+            why = {ExitCode.BUILD: "fs/aio.c: oh", ExitCode.HOST: "no space"}
+            error = "" if number in self._world.lost else why.get(code, "")
             record.finish({"exit": int(code), "error": error})
             return Finished(
                 task=order.task.name,
                 exit=code,
-                duration_s=1.0,
+                duration_s=33.0,
                 document={"run_dir": str(record.path), "error": error},
             )
 
@@ -161,7 +168,7 @@ class Kernels:
             record.result(result)
             if "--until-fail" in argv and result.outcome.bad:
                 break
-        return ExitCode.OK
+        return ExitCode.HOST if number in self._world.lost else ExitCode.OK
 
     def __enter__(self) -> "Kernels":
         return self

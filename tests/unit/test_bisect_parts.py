@@ -121,17 +121,17 @@ def test_options_come_as_the_bad_end_has_them_and_absent_is_n() -> None:
 
 def test_each_option_comes_with_those_before_it(tmp_path: Path) -> None:
     good = {"A": "y", "OLD": "y", "Z": "1"}
-    bad = {"B": "y", "A": "y", "Z": "2"}
+    bad = {"B": "y", "A": "y", "Z": "2", "B_MORE": "n"}  # of B: else its default
     options.keep(tmp_path, good, bad)
     asked = replace(linear(1), space=Space.OPTIONS, candidates=options.between(good, bad))
     made = [
         kconfig.parse(options.write(tmp_path, asked, number).read_text()) for number in range(-1, 3)
     ]
     assert made == [
-        good,
-        {"A": "y", "OLD": "y", "Z": "1", "B": "y"},
-        {"A": "y", "Z": "1", "B": "y"},
-        {"A": "y", "Z": "2", "B": "y"},
+        {**good, "B_MORE": "n"},
+        {"A": "y", "OLD": "y", "Z": "1", "B": "y", "B_MORE": "n"},
+        {"A": "y", "Z": "1", "B": "y", "B_MORE": "n"},
+        {"A": "y", "Z": "2", "B": "y", "B_MORE": "n"},
     ]
 
 
@@ -142,10 +142,14 @@ def test_what_commits_of_a_history_that_forks_contain() -> None:
     assert contained([one(), one(0), one(0), one(1, 2)]) == [0b1, 0b11, 0b101, 0b1111]
 
 
-def test_a_kernel_that_says_nothing_is_given_up_after_two_tries() -> None:
-    assert not Tally(lost=1).given_up
-    assert Tally(lost=2).given_up
+def test_a_kernel_that_says_nothing_is_given_up_after_three_tries() -> None:
+    assert not Tally(lost=2).given_up
+    assert Tally(lost=3).given_up
+    assert Tally(lost=3).silent
     assert not Tally(lost=4, passed=1).given_up
+    assert Tally(lost=5, passed=4).given_up
+    assert not Tally(lost=5, passed=4).silent  # what it has shown counts
+    assert not Tally(lost=5, passed=5).given_up
     assert Tally(untestable=True).given_up
 
 

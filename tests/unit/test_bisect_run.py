@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import contextlib
 import json
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness.bisect import answer, outcome, record, text
 from harness.bisect.run import resumable
 from harness.bisect.search import Search
+from harness.cli import main
 from harness.errors import EndsError, ExitCode, HostError, UsageError
 from harness.model import Question
 from tests.unit.bisections import TEST, Kernels, World, begin, go_on, linear
@@ -39,7 +42,7 @@ def test_what_does_not_build_or_crashes_otherwise_is_skipped() -> None:
     assert code == ExitCode.OK
     assert "c40" in names(search)
     assert set(names(search)) <= {f"c{n}" for n in range(30, 41)}
-    assert all(search.tallies[n].lost == 2 for n in search.tallies if n in world.crash)
+    assert all(search.tallies[n].lost == 3 for n in search.tallies if n in world.crash)
 
 
 def test_another_crash_is_bad_where_any_failure_is_asked_for() -> None:
@@ -101,24 +104,42 @@ def test_interrupted_at_any_moment_it_finds_the_same_and_repeats_nothing() -> No
     world = World(culprit=37, broken={33, 40})
     code, undisturbed, executor = found(linear(64), world)
     steps = len(executor.orders)
-    dice = random.Random(1)
-    path = begin(linear(64))
-    orders = 0
+    code, search, path = interrupted(linear(64), world)
+    assert (code, names(search)) == (ExitCode.OK, names(undisturbed))
+    assert ended(path) == list(range(1, steps + 1))
+    assert not record.load(path).begun
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_interrupted_no_run_counts_for_two_steps(seed: int) -> None:
+    """A rare failure wants the same kernel twice at once."""
+    world = World(culprit=9, rate=0.3, seed=seed)
+    code, search, path = interrupted(linear(16, jobs=3), world, seed=seed)
+    assert (code, names(search)) == (ExitCode.OK, ["c9"])
+    runs = [one.run_dir for one in record.load(path).steps]
+    assert len(runs) == len(set(runs))
+    assert len(ended(path)) == len(set(ended(path))) == len(runs)
+
+
+def interrupted(asked: Question, world: World, seed: int = 1) -> tuple[ExitCode, Search, Path]:
+    """One that is gone on with each time, after it was interrupted up to 20 times."""
+    dice = random.Random(seed)
+    path = begin(asked)
     for _ in range(20):
         executor = Kernels(world, lives=dice.randint(0, 2), early=dice.random() < 0.5)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             code, search = go_on(path, executor)
-        except KeyboardInterrupt:
-            orders += len(executor.orders)
-            continue
-        break
+            break
     else:
         code, search = go_on(path, Kernels(world))
     assert isinstance(search, Search)
-    assert (code, names(search)) == (ExitCode.OK, names(undisturbed))
-    told = record.load(path)
-    assert sorted({one.step for one in told.steps}) == list(range(1, steps + 1))
-    assert not told.begun
+    return code, search, path
+
+
+def ended(path: Path) -> list[int]:
+    """The steps that ended, as often as the journal has them."""
+    events = map(json.loads, (path / "journal.jsonl").read_text().splitlines())
+    return [event["step"] for event in events if event["event"] == "end"]
 
 
 def test_a_run_that_ended_unseen_is_taken_as_it_is() -> None:
@@ -137,6 +158,10 @@ def test_a_step_that_the_host_ended_is_run_again() -> None:
     with pytest.raises(HostError, match="step 3 ended with 20: no space"):
         go_on(path, Kernels(world))
     assert [one.step for one in record.load(path).begun] == [3]
+    assert main(["bisect", "undo", "3"]) == ExitCode.OK
+    assert not record.load(path).begun
+    with pytest.raises(HostError, match="step 4 ended with 20: no space"):
+        go_on(path, Kernels(world))
     world.full = ()
     code, search = go_on(path, Kernels(world))
     assert isinstance(search, Search)
@@ -147,8 +172,43 @@ def test_a_step_that_the_host_ended_is_run_again() -> None:
 def test_a_run_without_a_record_says_nothing_and_is_not_tried_for_ever() -> None:
     code, search, executor = found(linear(16), World(culprit=5, silent={7}))
     assert (code, names(search)) == (ExitCode.OK, ["c5"])
-    assert search.tallies[7].lost == 2
-    assert len(executor.orders) < 12
+    assert search.tallies[7].lost == 3
+    assert len(executor.orders) < 13
+
+
+def test_a_guest_that_is_lost_is_a_skip() -> None:
+    code, search, _ = found(linear(16), World(culprit=5, lost={7}))
+    assert (code, names(search)) == (ExitCode.OK, ["c5"])
+    assert (search.tallies[7].lost, search.tallies[7].runs) == (3, 0)
+    assert search.tallies[7].why == "1 x error: the agent is gone"
+
+
+def test_what_fails_in_other_ways_now_and_then_is_no_reason_to_name_the_innocent() -> None:
+    for seed in range(10):
+        world = World(culprit=5, rate=0.3, stray=0.15, seed=seed)
+        code, search, _ = found(linear(16), world)
+        assert (code, names(search)) == (ExitCode.OK, ["c5"])
+
+
+def test_a_bad_end_that_fails_in_another_way_each_time_is_refused() -> None:
+    with pytest.raises(EndsError) as caught:
+        found(linear(16), World(culprit=5, stray=1.0))
+    said = f"{caught.value.message} {caught.value.hint}"
+    assert "the bad end, c15, says nothing in 9 of 10 runs of aio-core/cancel: " in said
+    assert "--any-failure" in said
+
+
+def test_no_more_runs_than_wanted_of_a_bad_end_that_passes() -> None:
+    with pytest.raises(EndsError, match="passed all 3 runs"):
+        found(linear(16, most_runs=3), World(culprit=5, never=True))
+
+
+def test_what_is_the_program_of_the_good_end_is_looked_at_once() -> None:
+    code, search, executor = found(linear(16), World(culprit=12, programs={-1: "p", 8: "p"}))
+    assert (code, names(search)) == (ExitCode.OK, ["c12"])
+    numbers = [World(culprit=12).number(order.argv) for order in executor.orders]
+    assert numbers.count(8) <= 1
+    assert search.posterior.probability(8) < 1e-6
 
 
 def test_the_time_in_which_nothing_was_done_does_not_count() -> None:
