@@ -23,6 +23,10 @@ _ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 # The kernel's test of its timer counts ticks in a loop of instructions, and on a busy host an
 # emulated timer is late: "IO-APIC + timer doesn't work!". KVM guests leave it out by themselves.
 _CMDLINE = ("printk.devkmsg=on", "no_timer_check")
+# For virtme-ng's init, not for ours. The kernel takes no more than 32 words as environment.
+_UNREAD = re.compile(
+    r" virtme_(?:rw_overlay\d+|initmount\d+_access|hostname|console|chdir|root_user)=[^\s'\"]*"
+)
 _VNG_CONF = tuple(  # virtme-ng's defaults are in the first of these that there is
     Path(place)
     for place in (
@@ -118,6 +122,7 @@ def composed(kernel: Kernel, plan: BootPlan, sockets: Path, *, over_9p: bool = F
     asked = command_line(kernel, plan, sockets, over_9p=True)
     tools = [Path(proc.find(tool)).resolve() for tool in ("vng", "qemu-system-x86_64")]
     key = cache.digest(
+        _UNREAD.pattern,
         [swap(word, own) for word in asked if not word.startswith("--rodir=")],
         [(mount.guest, hosts.index(mount.host)) for mount in plan.mounts],
         [_stamp(path) for path in (*tools, *(place.expanduser() for place in _VNG_CONF))],
@@ -156,7 +161,9 @@ def _compose(asked: list[str]) -> list[str]:
         lines = tuple((done.complaint or done.text).splitlines()[-5:])
         raise BootError("virtme-ng cannot say how it would start QEMU", lines=lines)
     # virtme-ng's init would tell the command's status there; ours does not.
-    return [re.sub(r"path=[^,]*/virtme_ret\w+", "path=/dev/null", word) for word in words]
+    words = [re.sub(r"path=[^,]*/virtme_ret\w+", "path=/dev/null", word) for word in words]
+    line = words.index("-append") + 1
+    return [*words[:line], _UNREAD.sub("", words[line]), *words[line + 1 :]]
 
 
 @contextlib.contextmanager

@@ -18,16 +18,19 @@ for word in "$@"; do
 done
 for word in "$@"; do case $word in --qemu-opts=*) options=${{word#*=}} ;; esac; done
 echo qemu$options -name virtme-ng -chardev file,path=/tmp/virtme_retx1y \\
-    -kernel $2$dirs -append "'a  b'"
+    -kernel $2$dirs -append "'a  b virtme_rw_overlay0=/etc virtme_initmount0_access=ro c'"
 """
 
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, text in (("vng", VNG.format(log=tmp_path / "log")), ("qemu-system-x86_64", "")):
+    own = {"vng": VNG.format(log=tmp_path / "log"), "qemu-system-x86_64": ""}
+    for name, text in own.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(proc, "find", lambda name: str(tmp_path / name))
+    find = proc.find
+    place = {name: str(tmp_path / name) for name in own}
+    monkeypatch.setattr(proc, "find", lambda name: place.get(name) or find(name))
     monkeypatch.setattr(vng, "has_virtiofsd", lambda: False)
     return tmp_path
 
@@ -55,7 +58,7 @@ def test_vng_is_asked_once_for_all_kernels_and_directories(tools: Path) -> None:
     assert "/k/1/bzImage" in first and "/k/2/bzImage" in second
     assert [word for word in first if "local" in word] == ["local,path=/a,ro", "local,path=/a/b,ro"]
     assert [word for word in second if "local" in word] == ["local,path=/c,ro", "local,path=/d,ro"]
-    assert "file,path=/dev/null" in second and second[-1] == "a  b"
+    assert "file,path=/dev/null" in second and second[-1] == "a  b c"
 
 
 def test_vng_is_asked_again_where_the_guest_is_another(tools: Path) -> None:
