@@ -33,8 +33,9 @@ def bisect(env: dict[str, str], *words: str) -> tuple[int, Any]:
 
 
 def journals(below: Path) -> list[Path]:
-    """Those of the bisections that were killed, or begun after one that was not."""
-    return sorted((below / "killed/harness").glob("bisects/*/journal.jsonl"))
+    """Those of the bisections that were killed once they had begun."""
+    found = sorted((below / "killed/harness").glob("bisects/*/journal.jsonl"))
+    return [path for path in found if '"question"' in path.read_text()]
 
 
 def test_the_patch_is_found_however_often_it_is_killed(
@@ -47,18 +48,18 @@ def test_the_patch_is_found_however_often_it_is_killed(
     state["XDG_STATE_HOME"] = str(tmp_path / "killed")
     dice = random.Random(KILLS)
     words: tuple[str, ...] = anew
-    killed = ended = 0
+    killed = 0
     while killed < KILLS:  # where one comes to its end before, another begins
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(argv("bisect", *words), stdout=log, stderr=log, env=state)
             try:
                 assert process.wait(dice.uniform(0.5, 1.5 + whole["duration_s"] / KILLS)) == 0
-                ended += 1
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 killed += 1
-        words = ("--resume",) if len(journals(tmp_path)) > ended else anew
+        going_on = any('"finish"' not in path.read_text() for path in journals(tmp_path))
+        words = ("--resume",) if going_on else anew
     code, again = bisect(state, *words)
     assert (code, again["culprit"]) == (0, CULPRIT)
     for path in journals(tmp_path):
@@ -69,7 +70,7 @@ def test_the_patch_is_found_however_often_it_is_killed(
         report = subprocess.run(
             argv("bisect", "report", path.parent.name), capture_output=True, text=True, env=state
         )
-        assert report.stdout.startswith(CULPRIT[:4]), report
+        assert CULPRIT in report.stdout, report
     assert not processes_below(str(tmp_path))
 
 
