@@ -42,6 +42,7 @@ _STEP = Path(bisect_step.__file__)
 _FOUND = re.compile(r"^([0-9a-f]{40}) is the first bad commit$", re.M)
 # What an earlier measurement knows, or has compiled.
 _KNOWN = ("kernels", "ccache", "states", "applied")
+_UDEVD = (Path("/lib/systemd/systemd-udevd"), Path("/usr/lib/systemd/systemd-udevd"))
 # In a guest of vng these are empty.
 _HIDDEN = tuple(Path(name) for name in ("/tmp", "/run", "/dev/shm"))
 
@@ -119,6 +120,8 @@ class Peer:
 
     def prepare(self) -> None:
         """The worktree with its .config, and the program."""
+        if not any(place.exists() for place in _UDEVD):
+            raise SystemExit("without udev virtme-ng has no status of what it runs: install udev")
         area = REPO / "guest-tests" / TEST.partition("/")[0]
         program = str(self._program)
         made = ["make", "-s", "-C", str(area), f"OUTPUT={self._program.parent}", program]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import kconfig, proc, toolchain
+from harness import cache, kconfig, proc, toolchain
 from harness.errors import KconfigError
+from harness.git import Git
 from harness.model import Kconfig
 from harness.toolchain import Toolchain
 
@@ -23,6 +24,12 @@ COMPILER = re.compile(
 """The first line of what a compiler says of a place."""
 _PLACE = re.compile(r"^([^\s:]+):\d+:(?:\d+:)? ")
 _OTHER_ERRORS = ("undefined reference to", "ERROR: modpost", "*** ", "ld: ", "error:")
+
+# What a .config depends on, beside what was asked for and the compiler: the Kconfig files, the
+# scripts that they run, what tinyconfig merges, and who starts it all.
+_CONFIGURING = re.compile(
+    r"(?:.*/)?Kconfig[^/]*|scripts/.*|(?:arch/[^/]+|kernel)/configs/.*|(?:arch/[^/]+/)?Makefile"
+)
 
 # What the build of a module reads of O=, beside .config and the symbols: generated headers, the
 # linker script, and the programs that go over each object.
@@ -133,6 +140,17 @@ class Kbuild:
             elif source.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
+
+
+def is_read_to_configure(path: str) -> bool:
+    """Whether a file of the tree has a say in what a .config becomes."""
+    return _CONFIGURING.fullmatch(path) is not None
+
+
+def configured_by(mirror: Path, tree: str) -> str:
+    """A digest of all such files of a tree object: trees that share it configure alike."""
+    entries = Git(mirror).out("ls-tree", "-r", "-z", tree).split("\0")
+    return cache.digest([one for one in entries if is_read_to_configure(one.partition("\t")[2])])
 
 
 def without_place(warning: str) -> str:

@@ -177,15 +177,21 @@ class _Build:
         """Make .config, and check that what was asked for is in it."""
         config = self._kbuild.config
         done = self._objects / ".harness-configured"
-        token = cache.digest(
-            self._base.tree,
-            [p.data for p in self._stack.patches if any("Kconfig" in f for f in series.touched(p))],
-        )
-        if not (config.exists() and done.exists() and done.read_text() == token):
-            done.unlink(missing_ok=True)
-            log.info("configuring")
-            self._kbuild.configure(wanted)
-            cache.write_whole(done, token.encode())
+        known = done.read_text().split() if done.exists() and config.exists() else []
+        patches = [
+            patch.data
+            for patch in self._stack.patches
+            if any(map(kbuild.is_read_to_configure, series.touched(patch)))
+        ]
+        tokens = [cache.digest(self._base.tree, patches)]
+        if tokens[0] not in known:  # another tree, which may have all the same of what matters
+            files = kbuild.configured_by(self._base.mirror, self._base.tree)
+            tokens.append(cache.digest(files, patches))
+            if tokens[1] not in known:
+                done.unlink(missing_ok=True)
+                log.info("configuring")
+                self._kbuild.configure(wanted)
+            cache.write_whole(done, " ".join(tokens).encode())
         kconfig.dropped(wanted, config.read_text(), self._slot.source)
 
     def make(self, *, modules: bool, build_log: Path, progress: Progress) -> None:

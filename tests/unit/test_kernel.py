@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a build says, on a tree whose Makefile does what a kernel's does, in no time."""
 
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -97,6 +98,31 @@ def test_a_kernel_is_built_and_found_again(tmp_path: Path) -> None:
     assert (first.release, first.cached, first.warnings) == ("6.12.7", False, ())
     shutil.rmtree(tmp_path / "linux")
     assert build(tmp_path, "int third;").cached
+
+
+def test_a_tree_is_configured_again_only_for_what_has_a_say_in_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    linux = tmp_path / "linux"
+    build(tmp_path, "int third;")
+    for file, configured in (
+        ("fs/other.c", False),
+        ("fs/Kconfig.binfmt", True),
+        ("scripts/gcc-version.sh", True),
+        ("fs/other.c", False),
+        ("arch/x86/configs/tiny.config", True),
+        ("Documentation/kbuild/Kconfig/x.rst", False),
+    ):
+        path = linux / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as opened:
+            opened.write("more\n")
+        fakes.git(linux, "add", "-f", file)
+        fakes.git(linux, "commit", "-q", "-m", "change")
+        caplog.clear()
+        assert not build(tmp_path, "int third;").cached
+        assert ("configuring" in caplog.messages) == configured, file
 
 
 def test_what_a_killed_make_left_half_written_is_made_again(tmp_path: Path) -> None:
