@@ -11,6 +11,8 @@ from harness.posterior import Seen
 
 _TRIES = 3  # of a kernel whose runs say nothing
 _LOST_MOST = 5  # runs that say nothing of a kernel, and more than those that do
+_OTHERS_MOST, _OTHERS_SHARE = 20, 4  # failures in other ways, at a bad end; for each that counts
+_RARE = 10  # times --most-runs: then a bad end fails too rarely
 _BATCH = 20  # runs of a bad end that has not failed yet
 
 
@@ -67,6 +69,7 @@ def wish(asked: Question, tallies: Mapping[int, Tally], signature: Signature | N
             return Wish(number=GOOD, runs=first)  # have they changed places?
         return Wish(number=asked.bad, runs=min(_BATCH, asked.most_runs - bad.runs))
     if more := posterior.bad_end_runs(bad.seen):
+        _refuse_rare(asked, bad, signature)
         return Wish(number=asked.bad, runs=min(more, _BATCH))
     missing = posterior.good_end_runs(bad.seen, asked.confidence) - good.runs
     return Wish(number=GOOD, runs=missing) if missing > 0 else None
@@ -109,6 +112,23 @@ def _refuse(asked: Question, good: Tally, bad: Tally, signature: Signature | Non
         raise EndsError(
             f"the bad end, {bad_name}, passed all {bad.runs} runs of {asked.test}",
             hint="a rare failure? --most-runs N looks on",
+        )
+
+
+def _refuse_rare(asked: Question, bad: Tally, signature: Signature | None) -> None:
+    """EndsError where a bad end has failed, but hardly ever does in the same way."""
+    words = signature.words if signature else "it fails"
+    total = bad.runs + bad.lost
+    if bad.lost >= _OTHERS_MOST and bad.lost > _OTHERS_SHARE * bad.failed:
+        raise EndsError(
+            f"the bad end, {_name(asked, asked.bad)}, mostly fails in other ways than at first "
+            f"({words}): {bad.failed} to {bad.lost} of {total} runs; {bad.why}",
+            hint="--any-failure takes every failure for the one",
+        )
+    if bad.runs >= _RARE * asked.most_runs:
+        raise EndsError(
+            f"the bad end, {_name(asked, asked.bad)}, failed in {bad.failed} of {bad.runs} runs",
+            hint="too rare to be searched for; --most-runs N looks on",
         )
 
 
