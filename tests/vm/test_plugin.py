@@ -137,7 +137,8 @@ def test_a_series_that_does_not_apply(hosted: Pytest, tmp_path: Path) -> None:
 def test_an_interruption_leaves_no_qemu(tmp_path: Path) -> None:
     file = tmp_path / "test_host.py"
     file.write_text('def test_1(guest):\n    guest.run(["sleep", "300"], timeout_s=300)\n')
-    argv = command(file, "--harness-series", "aio-poll")
+    # A shell starts what it puts into the background with this signal ignored.
+    argv = ["env", "--default-signal=INT", *command(file, "--harness-series", "aio-poll")]
     with subprocess.Popen(argv, env=environment(tmp_path), stdout=subprocess.PIPE) as running:
         try:
             deadline = time.monotonic() + RUN_S
