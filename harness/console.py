@@ -4,10 +4,11 @@
 pexpect reads it here and nowhere else; nothing waits for a pattern in it.
 """
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,7 @@ class Console:
         self.splats: list[Splat] = []
         self.marks: dict[int, list[int]] = {}
         self.ended = False
+        self._muted = False
 
     def fileno(self) -> int:
         """For select()."""
@@ -63,13 +65,22 @@ class Console:
             self.splats += self._scanner.finish()
             return
         self._log.write(chunk)
-        self.splats += self._scanner.feed(chunk)
+        self.splats += self._scanner.feed(b"\n" * chunk.count(b"\n") if self._muted else chunk)
         *lines, rest = (self._partial + chunk).split(b"\n")
         for line in lines:
             self._line += 1
             if found := self._marker.search(line):
                 self.marks.setdefault(int(found[2]), []).append(self._line)
         self._partial = rest[-_LINE_MAX:]
+
+    @contextlib.contextmanager
+    def muted(self) -> Iterator[None]:
+        """Within, what comes is kept as ever, but is no splat: it was asked for."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
 
     def during(self, ident: int) -> tuple[Splat, ...]:
         """Splats that began between the markers of command `ident`."""

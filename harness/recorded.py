@@ -308,6 +308,8 @@ def _result(event: dict[str, Any]) -> Result:
             Metric(name=m["name"], value=m["value"], unit=m["unit"], better=Better(m["better"]))
             for m in event.get("metrics", ())
         ),
+        autopsy=tuple(event.get("autopsy", ())),
+        faults=tuple(event.get("faults", ())),
     )
 
 

@@ -44,6 +44,9 @@ enum exit_flags {
 struct wake {
 	uint64_t realtime_ns;
 	uint8_t seed[32];
+	uint32_t hung_s;	/* a task blocked for so long is reported */
+	uint32_t lockup_s;	/* half of what a processor may not get on for */
+	uint32_t stall_s;	/* what an RCU grace period may last */
 } __attribute__((packed));
 
 struct exit_report {

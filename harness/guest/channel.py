@@ -11,11 +11,12 @@ from harness.errors import StageError
 from harness.model import Command
 
 PORT = "harness.agent"
-VERSION = 3
+VERSION = 4
 _HEADER = struct.Struct("<IIB")
-_WAKE = struct.Struct("<Q32s")
+_WAKE = struct.Struct("<Q32sIII")
 _EXIT = struct.Struct("<iiIQQQQ")
 _FRAME_MAX = 16 << 20
+_HUNG_S, _LOCKUP_S, _STALL_S = 15, 14, 18  # at the host's own speed; kernels say 120, 20 and 21
 _TIMED_OUT = 1
 _LEFTOVERS = 2
 _NO_SERVER = 4
@@ -115,9 +116,31 @@ def pack_command(kind: Kind, ident: int, command: Command, *, nonce: str) -> byt
     return pack(kind, ident, head + b"".join(s.encode() + b"\0" for s in strings))
 
 
-def pack_wake(text: str = "") -> bytes:
-    """The WAKE frame: what time it is, random bytes, and a line for the kernel's log, if any."""
-    head = _WAKE.pack(time.time_ns(), os.urandom(32))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watchdogs:
+    """After how many seconds a guest's kernel reports a task that is blocked, a processor that does
+    not get on, an RCU grace period that does not end."""
+
+    hung_s: int
+    lockup_s: int
+    stall_s: int
+
+    @classmethod
+    def of(cls, slowness: float) -> "Watchdogs":
+        """For a guest that computes so many times slower than the host."""
+        times = max(1.0, slowness)
+        return cls(
+            hung_s=min(300, round(_HUNG_S * times)),
+            lockup_s=min(120, round(_LOCKUP_S * times)),
+            stall_s=min(300, round(_STALL_S * times)),
+        )
+
+
+def pack_wake(watchdogs: Watchdogs, text: str = "") -> bytes:
+    """The WAKE frame: what time it is, random bytes, what counts as a hang, and a line for the
+    kernel's log, if any."""
+    patience = (watchdogs.hung_s, watchdogs.lockup_s // 2, watchdogs.stall_s)
+    head = _WAKE.pack(time.time_ns(), os.urandom(32), *patience)
     return pack(Kind.WAKE, 0, head + text.encode() + b"\0")
 
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import select
 import shlex
 import shutil
@@ -21,18 +22,25 @@ from harness.guest.channel import PORT
 PORT_ID = "harness-agent"
 """QEMU's id for the device of the agent's port, by which QMP tells of it."""
 
+CONSOLE_ID = "console"
+"""virtme-ng's and QMP's name of what is behind the serial line."""
+
 _START_S = 30.0
+_CONSOLE = re.compile(rf"file,(id={CONSOLE_ID}),path=/proc/self/fd/2$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A QEMU that has started. `nonce` is what marks our lines in the kernel's log."""
+    """A QEMU that has started. `nonce` is what marks our lines in the kernel's log; what is written
+    to the descriptor `keys` is typed on the serial console; `directory` is the guest's own."""
 
     process: proc.Process
     console: Console
     agent: socket.socket
     qmp: socket.socket
+    keys: int
     nonce: str
+    directory: Path
 
 
 def sockets_options(sockets: Path) -> str:
@@ -59,7 +67,8 @@ def started(
     with contextlib.ExitStack() as stack:
         # A path of its own and a short one: a socket's is limited to 107 bytes.
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-")))
-        argv = compose(sockets)
+        keys = stack.enter_context(_keyboard(sockets / "tty"))
+        argv = [_CONSOLE.sub(rf"pipe,\1,path={sockets}/tty", word) for word in compose(sockets)]
         if "-name" in argv:  # what `ps` shows: whose guest it is
             argv[argv.index("-name") + 1] = directory.parents[1].name
         (directory / "qemu.cmd").write_text(shlex.join(argv) + "\n")
@@ -77,7 +86,29 @@ def started(
             pair.append(stack.enter_context(sock))
         shutil.rmtree(sockets)
         sockets.mkdir()  # for the context manager to remove: nothing is left in it from now on
-        yield Running(process=process, console=console, agent=pair[1], qmp=pair[0], nonce=nonce)
+        yield Running(
+            process=process,
+            console=console,
+            agent=pair[1],
+            qmp=pair[0],
+            keys=keys,
+            nonce=nonce,
+            directory=directory,
+        )
+
+
+@contextlib.contextmanager
+def _keyboard(path: Path) -> Iterator[int]:
+    """Both halves of a `pipe` character device: where QEMU reads what is typed, whose other end
+    this is, and where it writes, which is its standard error."""
+    typed, shown = path.with_suffix(".in"), path.with_suffix(".out")
+    os.mkfifo(typed)
+    shown.symlink_to("/proc/self/fd/2")
+    fd = os.open(typed, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _connect(path: Path, console: Console, deadline: float) -> socket.socket | None:

@@ -87,6 +87,7 @@ class Replay:
         told |= {"loss": Loss(told["loss"]) if told["loss"] else None}
         told |= {"output": told["output"].encode(_ENCODING)}
         told |= {"splats": tuple(splat_of(one) for one in told["splats"])}
+        told |= {"autopsy": tuple(told.get("autopsy", ()))}
         self.loss = Loss(exchange["loss"]) if exchange["loss"] else None
         ended = CommandResult(**told)
         if on_output is not None and ended.output:

@@ -6,17 +6,24 @@ import selectors
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from harness import hang
 from harness.console import Console
 from harness.errors import BootError, HarnessError, QemuDiedError, SaveError, StageError
-from harness.guest import BootPlan, channel
+from harness.guest import BootPlan, autopsy, channel
 from harness.guest.qemu import PORT_ID, Running
 from harness.guest.qmp import Monitor, QmpEvents
 from harness.model import Command, CommandResult, Loss, Splat
 
 _OUTPUT_MAX = 4 << 20
 _SERVE_S = 30.0  # for a server to be ready, at the host's own speed
-_GRACE_S = 10.0  # for the agent to answer after a deadline of its own
+_GRACE_S = 10.0  # for the agent to answer at once
+_LATE_S = 4.0  # for a command to end after its deadline, where the agent has killed it
+_HANG_S = 0.5  # for a kernel to say more after it has said that something hangs
+_KILLED_S = 2.0  # for a command to end that was killed after a look at what it hangs in
+_PROBE = 0xFFFFFFFF  # the number of a frame that is no command's
+_ALIVE_S = 1.0  # for the agent of a guest that hangs to answer
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
 _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
@@ -28,8 +35,13 @@ class Session:
     `woken`: it was restored, so that the agent has its port open already and waits.
     """
 
-    def __init__(self, running: Running, plan: BootPlan, *, woken: bool = False) -> None:
+    def __init__(
+        self, running: Running, plan: BootPlan, vmlinux: Path, *, woken: bool = False
+    ) -> None:
         self._process = running.process
+        self.keys = running.keys
+        self.directory = running.directory
+        self.vmlinux = vmlinux
         self.console = running.console
         self._agent = running.agent
         self._nonce = running.nonce
@@ -42,6 +54,9 @@ class Session:
         self._selector.register(self.monitor, selectors.EVENT_READ, self._read_qmp)
         self._ident = 0
         self._gone_at: float | None = None
+        self._watched = False  # for what the kernel says of a hang
+        self._hurry: float | None = None  # a deadline since it has said so
+        self._alive = True
         self._inherited: tuple[Splat, ...] = ()
         self.server: tuple[str, ...] = ()
         self.accel = plan.accel
@@ -59,13 +74,16 @@ class Session:
         """Tell the guest the time and random numbers of its own, `text` the kernel's log, and
         have the agent prove that it is there. BootError when it does not."""
         line = f"{self._nonce}: {text}" if text else ""
-        self._send(channel.pack_wake(line))
+        self._send(channel.pack_wake(channel.Watchdogs.of(self.slowness), line))
         self.release = self._hello(plan, timeout_s).release
 
     def _hello(self, plan: BootPlan, timeout_s: float) -> channel.Hello:
         frame = self._next_frame(time.monotonic() + timeout_s)
         if frame is None or frame.kind != channel.Kind.HELLO:
-            raise _boot_error(self.console, self.loss, plan, timeout_s)
+            tail = self.console.tail(60)
+            silent = self.loss is None and not self.console.ended
+            seen = autopsy.perform(self) if silent else ()
+            raise _boot_error(self.console, self.loss, tail, seen, timeout_s)
         return channel.parse_hello(frame.data)
 
     def calm(self, timeout_s: float) -> None:
@@ -135,29 +153,24 @@ class Session:
     ) -> tuple[CommandResult, bool]:
         """How the command ended, and whether the agent found no server to do it."""
         self._ident += 1
+        self._hurry = None
         started = time.monotonic()
         frame = channel.pack_command(kind, self._ident, command, nonce=self._nonce)
-        deadline = started + command.timeout_s + _GRACE_S
-        output, dropped = bytearray(), 0
+        deadline = started + command.timeout_s + _LATE_S * self.slowness
+        output = _Output(on_output)
         end: channel.Exit | None = None
+        seen: tuple[str, ...] = ()
         if self._send(frame):
-            while end is None and (answer := self._next_frame(deadline)) is not None:
-                if answer.ident != self._ident:
-                    continue
-                if answer.kind == channel.Kind.EXIT:
-                    end = channel.parse_exit(answer.data)
-                elif answer.kind == channel.Kind.OUTPUT:
-                    room = _OUTPUT_MAX - len(output)
-                    output += answer.data[:room]
-                    dropped += max(0, len(answer.data) - room)
-                    if on_output is not None:
-                        on_output(answer.data)
+            self._watched = not command.patient
+            end = self._follow(output, deadline)
+            if end is None and self.loss is None and not self.console.ended:
+                seen, end = self._look_into(output)
         if end is not None and end.unserved:
             return CommandResult(), True
         self._settle(self._ident, lost=end is None)
         result = CommandResult(
-            output=bytes(output),
-            dropped=dropped,
+            output=bytes(output.kept),
+            dropped=output.dropped,
             status=end.status if end and end.status >= 0 else None,
             signal=end.signal if end else 0,
             timed_out=bool(end and end.timed_out),
@@ -169,8 +182,42 @@ class Session:
             system_s=end.system_s if end else 0.0,
             max_rss_kib=end.max_rss_kib if end else 0,
             splats=self.console.during(self._ident),
+            autopsy=seen,
         )
         return result, False
+
+    def _follow(self, output: "_Output", deadline: float) -> channel.Exit | None:
+        """How the command ends, None where it does not until the deadline."""
+        while (answer := self._next_frame(deadline)) is not None:
+            if answer.ident != self._ident:
+                continue
+            if answer.kind == channel.Kind.EXIT:
+                return channel.parse_exit(answer.data)
+            if answer.kind == channel.Kind.OUTPUT:
+                output.add(answer.data)
+        return None
+
+    def _look_into(self, output: "_Output") -> tuple[tuple[str, ...], channel.Exit | None]:
+        """What a command hangs in that does not end; how it ends when it is killed then, if it
+        does. The guest is of no use any more."""
+        self._watched = False
+        seen = autopsy.perform(self)
+        self._send(channel.pack(channel.Kind.KILL, self._ident))
+        end = self._follow(output, time.monotonic() + _KILLED_S)
+        self.monitor.events.lose(Loss.STUCK if self._alive else Loss.SILENT)
+        return seen, end
+
+    def answers(self) -> bool:
+        """See harness.guest.autopsy.Patient."""
+        self._send(channel.pack(channel.Kind.READ, _PROBE, b"/proc/uptime\0"))
+        deadline = time.monotonic() + _ALIVE_S * self.slowness
+        others: list[channel.Frame] = []
+        self._alive = False
+        while not self._alive and (frame := self._next_frame(deadline)) is not None:
+            others.append(frame)
+            self._alive = frame.ident == _PROBE
+        self._frames = others + self._frames
+        return self._alive
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """See harness.guest.Guest."""
@@ -202,24 +249,32 @@ class Session:
         return True
 
     def _next_frame(self, deadline: float) -> channel.Frame | None:
-        """The next frame, None at the deadline or once the guest is gone for good."""
+        """The next frame, None at the deadline, once the kernel has said that the command hangs,
+        or once the guest is gone for good."""
         while not self._frames:
             now = time.monotonic()
+            if self._watched and self._hurry is not None:
+                deadline = min(deadline, self._hurry)
             if self._gone_at is not None and (self.console.ended or now > self._gone_at):
                 return None
             if now >= deadline or self.console.ended:
                 return None
-            self._pump(min(deadline, self._gone_at or deadline) - now)
+            self.pump(min(deadline, self._gone_at or deadline) - now)
             if self._gone_at is None and self.loss is not None:
                 self._gone_at = time.monotonic() + _LAST_WORDS_S
         return self._frames.pop(0)
 
-    def _pump(self, timeout_s: float) -> None:
+    def pump(self, timeout_s: float) -> None:
+        """See harness.guest.autopsy.Patient."""
         for key, _ in self._selector.select(max(0.0, timeout_s)):
             key.data()
 
     def _read_console(self) -> None:
         self.console.pump()
+        if self._watched and self._hurry is None:
+            said = self.console.during(self._ident)
+            if any(splat.kind in hang.KINDS for splat in said):
+                self._hurry = time.monotonic() + _HANG_S
         if self.console.ended:
             self._selector.unregister(self.console)
 
@@ -250,18 +305,40 @@ class Session:
         each splat is seen before its test is judged."""
         deadline = time.monotonic() + (_LAST_WORDS_S if lost else _MARK_S * self.slowness)
         while not self.console.over(ident) and time.monotonic() < deadline:
-            self._pump(deadline - time.monotonic())
+            self.pump(deadline - time.monotonic())
         deadline = time.monotonic() + _REPORT_S
         while self.console.reporting and time.monotonic() < deadline:
-            self._pump(deadline - time.monotonic())
+            self.pump(deadline - time.monotonic())
+
+
+class _Output:
+    """What a command has printed: its first bytes, and how many more there were."""
+
+    def __init__(self, on_output: Callable[[bytes], None] | None) -> None:
+        self._on_output = on_output
+        self.kept = bytearray()
+        self.dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Some more."""
+        room = _OUTPUT_MAX - len(self.kept)
+        self.kept += data[:room]
+        self.dropped += max(0, len(data) - room)
+        if self._on_output is not None:
+            self._on_output(data)
 
 
 def _boot_error(
-    console: Console, loss: Loss | None, plan: BootPlan, timeout_s: float
+    console: Console,
+    loss: Loss | None,
+    last: tuple[str, ...],
+    seen: tuple[str, ...],
+    timeout_s: float,
 ) -> HarnessError:
     """Why there is no agent. The fact that there is none comes from the process and the clock;
-    the console only serves to say it better."""
-    tail = "\n".join(console.tail(60))
+    the console's `last` lines, and what was `seen` of a guest that hangs, only serve to say it
+    better."""
+    tail = "\n".join(last)
     if "Unable to mount root fs" in tail or "No filesystem could mount root" in tail:
         why = "the kernel cannot mount its root (9p, virtiofs or ext4 is missing in it)"
     elif "KVM internal error" in tail or loss is Loss.KVM:
@@ -273,7 +350,7 @@ def _boot_error(
             f"the guest did not boot: {Loss.QEMU} before the agent answered",
             hint="`dmesg` may say why: a segmentation fault, out of memory",
             log=console.path,
-            lines=console.tail(),
+            lines=last[-15:],
         )
     elif loss is not None:
         why = f"{loss} before the agent answered"
@@ -281,4 +358,6 @@ def _boot_error(
         why = f"nothing came to the console within {timeout_s:.0f} s"
     else:
         why = f"the agent did not answer within {timeout_s:.0f} s"
-    return BootError(f"the guest did not boot: {why}", log=console.path, lines=console.tail())
+    why += f": {seen[0]}" if seen else ""
+    lines = (*last[-15:], *seen)
+    return BootError(f"the guest did not boot: {why}", log=console.path, lines=lines)

@@ -153,7 +153,7 @@ def make(
         memory = machine.Memory(file=_path(ram), shared=True, incoming=parent is not None)
         compose = functools.partial(recipe.compose, memory=memory)
         with qemu.started(compose, directory) as running:
-            guest = Session(running, recipe.plan, woken=parent is not None)
+            guest = Session(running, recipe.plan, recipe.kernel.vmlinux, woken=parent is not None)
             _bring_up(guest, recipe, parent)
             _save(guest, _path(devices))
             if fatal := next((splat for splat in guest.console.splats if splat.fatal), None):
@@ -244,7 +244,7 @@ def restore(recipe: Recipe, state: State, directory: Path, text: str) -> Iterato
     """
     memory = machine.Memory(file=state.ram, shared=False, incoming=True)
     with qemu.started(lambda place: recipe.compose(place, memory), directory) as running:
-        guest = Session(running, recipe.plan, woken=True)
+        guest = Session(running, recipe.plan, recipe.kernel.vmlinux, woken=True)
         _come_back(guest, recipe, state, text)
         yield guest
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from harness import cache, proc
 from harness.errors import BootError
-from harness.guest import BootPlan, disk, qemu
+from harness.guest import BootPlan, autopsy, disk, qemu
 from harness.guest.session import Session
 from harness.model import Kernel
 
 _ROOT_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 # The kernel's test of its timer counts ticks in a loop of instructions, and on a busy host an
 # emulated timer is late: "IO-APIC + timer doesn't work!". KVM guests leave it out by themselves.
-_CMDLINE = ("printk.devkmsg=on", "no_timer_check")
+_CMDLINE = ("printk.devkmsg=on", "no_timer_check", autopsy.CMDLINE)
 # For virtme-ng's init, not for ours. The kernel takes no more than 32 words as environment.
 _UNREAD = re.compile(
     r" virtme_(?:rw_overlay\d+|initmount\d+_access|hostname|console|chdir|root_user)=[^\s'\"]*"
@@ -176,7 +176,7 @@ def boot(kernel: Kernel, plan: BootPlan, directory: Path) -> Iterator[Session]:
     qemu.check_image(kernel.image)
     timeout_s = plan.spec.boot_timeout_s
     with qemu.started(lambda place: composed(kernel, plan, place), directory, timeout_s) as running:
-        guest = Session(running, plan)
+        guest = Session(running, plan, kernel.vmlinux)
         guest.greet(plan)
         guest.scratch = disk.find(guest, plan.drives)
         yield guest

@@ -54,7 +54,8 @@ class GuestSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg.
+    """What to run in a guest. `timeout_s` is seconds of host time; `label` goes to kmsg; `patient`:
+    it may go on when the kernel has said that a task or a processor hangs.
 
     With a `server`, the command line of a long-lived process that shares `cwd` and `env`, argv
     is the one request to it (agent/server.c); it is started when it does not run.
@@ -65,6 +66,7 @@ class Command:
     env: tuple[tuple[str, str], ...] = ()
     timeout_s: float = 60.0
     label: str = "command"
+    patient: bool = False
     server: tuple[str, ...] = ()
 
 
@@ -74,6 +76,7 @@ class Loss(StrEnum):
     RESTART = "the guest restarted"
     POWER_OFF = "the guest powered itself off"
     SILENT = "the guest stopped answering"
+    STUCK = "the test hangs in the kernel"
     AGENT = "the agent in the guest died"
     QEMU = "QEMU died"
     KVM = "KVM stopped the guest with an internal error"
@@ -94,7 +97,8 @@ class CommandResult:
     that it begins (False with a loss: an earlier command's late damage); `loss`: the guest is
     gone, and how.
     `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
-    `splats` what the kernel reported meanwhile. Times in seconds, `max_rss_kib` in KiB.
+    `splats` what the kernel reported meanwhile; `autopsy` what a look at a guest that did not get
+    on has shown, a sentence and up to 29 lines more. Times in seconds, `max_rss_kib` in KiB.
     """
 
     output: bytes = b""
@@ -110,6 +114,7 @@ class CommandResult:
     system_s: float = 0.0
     max_rss_kib: int = 0
     splats: tuple[Splat, ...] = ()
+    autopsy: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

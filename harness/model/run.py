@@ -78,7 +78,8 @@ class Test:
 class Result:
     """What one test did on one kernel. `kernel` is base, tip or a patch number; `boot` the
     number of the boot in the run directory, `round` that of the repetition, from 1. `detail`
-    says in one line why it is not a pass."""
+    says in one line why it is not a pass, `autopsy` in 30 at most what a hang hangs in; for
+    `faults`, those of the host, it ran again before this, each with its boot."""
 
     test: str
     outcome: Outcome
@@ -91,6 +92,8 @@ class Result:
     subtests: tuple[Subtest, ...] = ()
     splats: tuple[Splat, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    autopsy: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,8 @@ def _kind(row: Row) -> str:
 
 def _words(result: Result) -> str:
     parts = [_splat(splat) for splat in result.splats]
-    return "\n\n".join(part for part in (*parts, result.output.rstrip()) if part)
+    parts += ["\n".join(result.autopsy), result.output.rstrip()]
+    return "\n\n".join(filter(None, parts))
 
 
 def _splat(splat: Splat) -> str:

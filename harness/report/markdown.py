@@ -109,6 +109,7 @@ def _failures(one: Recorded, told: outline.Outline) -> Iterator[str]:
         for splat in row.result.splats:
             words = (f"{splat.kind}: {splat.title}", *trace_lines(splat), *splat.text[:25])
             lines += _fenced("\n".join(words))
+        lines += _fenced("\n".join(row.result.autopsy))
         lines += _fenced(row.result.output[-_OUTPUT_MOST:].strip())
         lines += _fenced(outline.again(one, [row]))
         yield "\n".join([*lines, "</details>"])

@@ -63,6 +63,10 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     for row in run.rows:
         for splat in row.result.splats:
             yield from splat_lines(splat, f"during {row.result.test}", colour=colour, width=width)
+        if row.result.autopsy:
+            yield from ("", paint(f"{row.result.test} did not end", "31;1", colour=colour))
+            yield from (fit(f"  {line}", width) for line in row.result.autopsy)
+            yield f"  all that was seen: boots/{row.result.boot:03}/autopsy.txt, in the record"
     for splat in run.stray:
         when = f"{PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
         yield from splat_lines(splat, when, colour=colour, width=width)
@@ -113,8 +117,10 @@ def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
 
 
 def _why(row: Row, *, width: int) -> Iterator[str]:
-    """Two lines at most for whatever is no pass."""
+    """A few lines for whatever is no pass at the first try."""
     base = row.base
+    if row.result.faults:
+        yield from wrapped(f"ran again after: {', '.join(row.result.faults)}", width)
     if base is not None and base.outcome is not Outcome.PASS and base.detail:
         yield from wrapped(f"base: {base.detail}", width)
     if row.result.outcome is not Outcome.PASS and row.result.detail:

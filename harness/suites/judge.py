@@ -34,6 +34,7 @@ def judge(test: Test, ended: CommandResult, *, kernel: str, boot: int) -> Result
             replace(splat, boot=boot, phase="test", test=test.name) for splat in ended.splats
         ),
         metrics=perf.parse(text),
+        autopsy=ended.autopsy,
     )
 
 
@@ -54,7 +55,8 @@ def _outcome(test: Test, ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome
             return Outcome.PASS, f"{ended.loss}, as expected: {ended.splats[-1].title}"
         return _lost(ended, ended.loss)
     if ended.timed_out:
-        return Outcome.TIMEOUT, f"killed after {ended.duration_s:.0f} s{_last_words(ended)}"
+        seen = f": {ended.autopsy[0]}" if ended.autopsy else _last_words(ended)
+        return Outcome.TIMEOUT, f"killed after {ended.duration_s:.0f} s{seen}"
     if unexpected:
         return Outcome.FAIL, f"{unexpected[0].kind}: {unexpected[0].title}"
     if missing:
@@ -80,13 +82,21 @@ def reports(expected: str, splat: Splat) -> bool:
     return expected in said
 
 
+def by_host(ended: CommandResult) -> bool:
+    """The guest was lost by a fault of the host or of the harness: nothing was said by the test or
+    the kernel. An agent whose kernel reported something first was that kernel's to keep alive."""
+    if ended.loss is None or any(splat.fatal for splat in ended.splats):
+        return False
+    return ended.loss.of_host and not (ended.loss is Loss.AGENT and ended.splats)
+
+
 def _lost(ended: CommandResult, loss: Loss) -> tuple[Outcome, str]:
-    if ended.splats and not loss.of_host:
+    if ended.splats and not by_host(ended):
         splat = ended.splats[-1]
         return Outcome.CRASH, f"{loss}: {splat.kind}: {splat.title}"
-    if loss is Loss.SILENT:
-        return Outcome.TIMEOUT, str(loss)
-    if loss.of_host:
+    if loss in (Loss.SILENT, Loss.STUCK):
+        return Outcome.TIMEOUT, f"{loss}{f': {ended.autopsy[0]}' if ended.autopsy else ''}"
+    if by_host(ended):
         return Outcome.ERROR, str(loss)
     return Outcome.CRASH, f"{loss} without a word"
 

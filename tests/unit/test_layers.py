@@ -44,7 +44,7 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict", "stock", "choice"),
+    ("kunit", "verdict", "stock", "choice", "hang"),
     ("posterior",),
     ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
@@ -52,6 +52,7 @@ LAYERS = (
     ("image",)
     + ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
     + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
+    ("guest.autopsy",),
     ("guest.session", "lineage"),
     ("guest.vng", "kernel", "recompile", "blame", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),

@@ -30,6 +30,7 @@ def whole(cell: Cell) -> dict[str, Any]:
         "subtests": [_subtest(one) for one in _first(result)],
         "subtests_more": max(0, len(result.subtests) - _SUBTESTS_MAX),
         "metrics": [_metric(one) for one in result.metrics],
+        "autopsy": visible("\n".join(result.autopsy)),
         "splats": [_splat(one) for one in result.splats[:_SPLATS_MAX]],
         "splats_more": max(0, len(result.splats) - _SPLATS_MAX),
         "runs": [_run(one) for one in cell.runs[:_RUNS_MAX]] if len(cell.runs) > 1 else [],

@@ -51,6 +51,7 @@ const sheet = (() => {
     if (doc.brief) yield h("p", { class: "quiet" }, `The rest is left out, as the page would be too big: journal.jsonl in ${runs[run].name} has it.`);
     for (const splat of doc.splats || []) yield splatSection(splat);
     if (doc.splats_more) yield h("p", { class: "quiet" }, `${many(doc.splats_more, "splat")} more in ${runs[run].name}/run.json`);
+    if (doc.autopsy) yield h("section", {}, h("h3", {}, "What it hung in"), pre(doc.autopsy, "What it hung in"));
     if (doc.figures || doc.metrics?.length) yield metricsSection(doc);
     if (doc.output) yield outputSection(doc, run);
     if (doc.subtests?.length) yield subtestsSection(doc);

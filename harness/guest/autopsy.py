@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest that hangs, looked at before it goes: where its processors are, what SysRq shows.
+
+SysRq comes by the serial line, as BREAK and a letter (Documentation/admin-guide/sysrq.rst), which
+needs no more of the guest than that it takes interrupts. Where it takes none, an NMI makes it
+panic (unknown_nmi_panic) and say where that was.
+"""
+
+import contextlib
+import os
+import struct
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from harness import hang, image
+from harness.console import Console
+from harness.errors import HarnessError, StageError
+from harness.guest.qemu import CONSOLE_ID
+from harness.guest.qmp import Monitor
+from harness.hang import Cpu
+
+FILE = "autopsy.txt"
+"""All that was seen, in the directory of the guest."""
+
+CMDLINE = "unknown_nmi_panic"
+"""What a kernel is told so that it panics of an NMI."""
+
+_KEYS = "wldmt"  # blocked tasks, processors, locks, memory, all tasks
+_FIRST_S = 2.0  # for the first of them to show anything
+_QUIET_S = 0.15  # without a byte: it has all been shown
+_SHOWN_S = 1.5  # at most, for each
+_NMI_S = 2.0
+_TEXT_MAX = 2 << 20
+_STACK = 16 << 10
+_PAGE = 4 << 10
+_KERNEL = 1 << 63
+
+
+class Patient(Protocol):
+    """A guest as far as it is looked at; harness.guest.session.Session is it."""
+
+    monitor: Monitor
+    console: Console
+    keys: int
+    directory: Path
+    vmlinux: Path
+
+    def pump(self, timeout_s: float) -> None:
+        """Take in what comes from the guest; waits so long for something to come."""
+        ...
+
+    def answers(self) -> bool:
+        """The agent still does what it is told."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Symbols:
+    """Functions of a kernel by their addresses."""
+
+    starts: list[int]
+    names: list[str]
+
+    @classmethod
+    def of(cls, vmlinux: Path) -> "_Symbols":
+        """None of them where it cannot be read."""
+        with contextlib.suppress(HarnessError):
+            named = image.functions(vmlinux, 10.0).items()
+            found = sorted((one.start, name) for name, many in named for one in many)
+            return cls([start for start, _ in found], [name for _, name in found])
+        return cls([], [])
+
+    def name(self, address: int) -> str:
+        """The function there, or the address."""
+        at = bisect_right(self.starts, address) - 1
+        # Beyond the last one there may be a module's, or those of a kernel that was moved.
+        known = 0 <= at < len(self.starts) - 1
+        return self.names[at] if known else f"{address:#x}"
+
+
+def perform(guest: Patient) -> tuple[str, ...]:
+    """Look at it and write all that into its autopsy.txt; the summary. Takes some seconds, and
+    ends a guest that takes no interrupts; never an error: what cannot be seen is not said."""
+    began = guest.console.path.stat().st_size
+    registers, processors = "", list[Cpu]()
+    with guest.console.muted():
+        with contextlib.suppress(StageError):
+            registers, processors = _registers(guest)
+        alive = guest.answers()
+        with contextlib.suppress(StageError):
+            if not _sysrq(guest):
+                _nmi(guest)
+    console = _since(guest.console.path, began)
+    told = hang.summary(console=console, processors=processors, alive=alive)
+    whole = "\n".join([*told, "", registers.replace("\r", ""), "", console])
+    (guest.directory / FILE).write_text(whole[:_TEXT_MAX])
+    return told
+
+
+@contextlib.contextmanager
+def _stopped(monitor: Monitor) -> Iterator[None]:
+    monitor.events.may_stop = True
+    monitor.call("stop")
+    try:
+        yield
+    finally:
+        monitor.call("cont")
+        monitor.events.may_stop = False
+
+
+def _registers(guest: Patient) -> tuple[str, list[Cpu]]:
+    with _stopped(guest.monitor):
+        words = {"command-line": "info registers -a"}
+        text = str(guest.monitor.call("human-monitor-command", **words))
+        seen = [(cpu, _memory(guest, cpu)) for cpu in hang.cpus(text)]
+    symbols = _Symbols.of(guest.vmlinux)
+    return text, [
+        replace(cpu, stack=tuple(map(symbols.name, _callers(cpu, stack)))) for cpu, stack in seen
+    ]
+
+
+def _memory(guest: Patient, cpu: Cpu) -> bytes:
+    """What is on its stack, from the stack pointer on; kernels of ours have no more than 16 KiB."""
+    if cpu.user or cpu.rsp < _KERNEL:
+        return b""
+    end = cpu.rsp | _STACK - 1
+    for last in (end, cpu.rsp | _PAGE - 1):  # it may have no more than this page
+        file = guest.directory / "stack"
+        with contextlib.suppress(StageError, OSError):
+            wanted = {"val": cpu.rsp, "size": last + 1 - cpu.rsp, "filename": str(file)}
+            guest.monitor.call("memsave", **wanted, **{"cpu-index": cpu.number})
+            data = file.read_bytes()
+            file.unlink()
+            return data
+    return b""
+
+
+def _callers(cpu: Cpu, stack: bytes) -> Iterator[int]:
+    """Where it is, and where each call returns to, by the frame pointers."""
+    if cpu.user:
+        return
+    yield cpu.rip
+    at = cpu.rbp - cpu.rsp
+    while 0 <= at <= len(stack) - 16:
+        following, back = struct.unpack_from("<QQ", stack, at)
+        if back < _KERNEL:
+            return
+        yield back - 1
+        if following - cpu.rsp <= at:
+            return
+        at = following - cpu.rsp
+
+
+def _sysrq(guest: Patient) -> bool:
+    """Have it show what it can; False when it shows nothing."""
+    for number, key in enumerate(_KEYS):
+        guest.monitor.call("chardev-send-break", id=CONSOLE_ID)
+        os.write(guest.keys, key.encode())
+        if not _listen(guest, _SHOWN_S if number else _FIRST_S) and not number:
+            return False
+    return True
+
+
+def _nmi(guest: Patient) -> None:
+    guest.monitor.call("inject-nmi")
+    _listen(guest, _NMI_S)
+
+
+def _listen(guest: Patient, timeout_s: float) -> bool:
+    """Wait until nothing more comes; whether anything has come."""
+    now = time.monotonic()
+    deadline, quiet = now + timeout_s, now + timeout_s
+    size = before = guest.console.path.stat().st_size
+    while time.monotonic() < min(deadline, quiet) and not guest.console.ended:
+        guest.pump(0.05)
+        if (grown := guest.console.path.stat().st_size) > size:
+            size, quiet = grown, time.monotonic() + _QUIET_S
+    return size > before
+
+
+def _since(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        file.seek(start)
+        return file.read(_TEXT_MAX).decode(errors="replace").replace("\r", "")
