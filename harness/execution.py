@@ -18,6 +18,7 @@ from harness.model import (
     Command,
     CommandResult,
     Kernel,
+    Loss,
     Mount,
     Outcome,
     Result,
@@ -26,11 +27,11 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
-from harness.suites.judge import judge
+from harness.suites.judge import by_host, judge
 from harness.watch import Watch
 
 _DAY_S = 86400.0
-_RETRIES = 2  # of a test before which the guest was lost
+_RETRIES = 2  # of a test whose guest was lost before it began, or by no fault of the kernel
 _FREE_SHARE = 0.8  # of the memory that is free, for guests
 
 
@@ -246,6 +247,7 @@ class Execution:
 
     def _run_test(self, seat: "Seat", test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""
+        faults: list[str] = []
         for attempt in range(_RETRIES + 1):
             if self._stopped:
                 return None
@@ -255,13 +257,23 @@ class Execution:
             ended = self._run_command(guest, test, boot)
             if self._stopped:
                 return None
-            if ended.loss is None or ended.started or attempt == _RETRIES:
+            if attempt == _RETRIES or ended.loss is None:
                 break
-            seat.leave()  # an earlier test's late damage: not this one's fault
-        result = self._judge(test, ended, boot=boot, number=number)
+            if ended.started and not by_host(ended):
+                break
+            if ended.started:
+                faults.append(f"{ended.loss} (boot {boot})")
+                self._say_fault(test, ended.loss, boot)
+            seat.leave()  # an earlier test's late damage, or the host's: not this one's fault
+        result = self._judge(test, ended, boot=boot, number=number, faults=tuple(faults))
         if ended.loss is not None or guest.loss is not None or _wedged(result):
             seat.leave()
         return result
+
+    def _say_fault(self, test: Test, loss: Loss, boot: int) -> None:
+        with self._lock:
+            self._record.fault(test.name, kernel=self._target.label, boot=boot, what=str(loss))
+            self._watch.note(f"{test.name} runs again, in a new guest: {loss}")
 
     def _run_command(self, guest: Guest, test: Test, boot: int) -> CommandResult:
         with self._lock:
@@ -275,6 +287,7 @@ class Execution:
                 env=(*scratch, *self._cell.env),
                 timeout_s=self._timeout_s(test, guest.slowness),
                 label=test.name,
+                patient=bool(test.expect_splat) or self._cell.guest.gdb,
                 server=test.server,
             )
         )
@@ -287,9 +300,12 @@ class Execution:
         crowd = self._count * self._cell.guest.cpus / host.processors()
         return test.timeout_s * slowness * max(1.0, crowd)
 
-    def _judge(self, test: Test, ended: CommandResult, *, boot: int, number: int) -> Result:
+    def _judge(
+        self, test: Test, ended: CommandResult, *, boot: int, number: int, faults: tuple[str, ...]
+    ) -> Result:
         label = self._target.label
-        result = replace(judge(test, ended, kernel=label, boot=boot), round=number)
+        result = judge(test, ended, kernel=label, boot=boot)
+        result = replace(result, round=number, faults=faults)
         result = self._expected(result)
         with self._lock:
             self._record.result(result)

@@ -110,6 +110,10 @@ class Record(Journal):
         """A test begins: without a result after it, it crashed."""
         self.write("start", test=test, kernel=kernel, boot=boot)
 
+    def fault(self, test: str, *, kernel: str, boot: int, what: str) -> None:
+        """A guest was lost that was the host's to keep; the test starts again in a new one."""
+        self.write("fault", test=test, kernel=kernel, boot=boot, what=what)
+
     def contexts(
         self, label: str, contexts: Mapping[str, str], mounts: Sequence[Mount] = ()
     ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness import host, model
+from harness import host, journal, model
 from harness.boots import Needs
 from harness.execution import Execution, Target
 from harness.guest import Guest
@@ -203,6 +203,52 @@ def test_a_guest_that_never_lets_a_test_begin_is_not_tried_for_ever(tmp_path: Pa
     made, guests, _ = run(tmp_path, [one("a/1")], lambda _: never)
     assert [result.outcome for result in made.results] == [Outcome.CRASH]
     assert len(guests.needs) == 3
+
+
+def lost_by(loss: Loss, times: int, **more: Any) -> Callable[[Command], CommandResult]:
+    """The test a/2 is lost in its guest so often."""
+    left = [times]
+
+    def answer(command: Command) -> CommandResult:
+        if command.argv == ("a/2",) and left[0]:
+            left[0] -= 1
+            return CommandResult(loss=loss, **more)
+        return CommandResult(status=0)
+
+    return answer
+
+
+@pytest.mark.parametrize("loss", [Loss.QEMU, Loss.AGENT, Loss.KVM, Loss.DISK])
+@pytest.mark.parametrize(("times", "outcome"), [(1, "pass"), (2, "pass"), (3, "error")])
+def test_a_fault_of_the_host_costs_a_guest_and_not_the_test(
+    tmp_path: Path, loss: Loss, times: int, outcome: str
+) -> None:
+    tests = [one("a/1"), one("a/2"), one("a/3")]
+    made, guests, _ = run(tmp_path, tests, lost_by(loss, times))
+    assert [str(result.outcome) for result in made.results] == ["pass", outcome, "pass"]
+    faults = [fault for result in made.results for fault in result.faults]
+    assert len(faults) == min(times, 2)
+    assert all(fault.startswith(f"{loss} (boot ") for fault in faults)
+    assert len(guests.needs) == times + 1
+    (directory,) = tmp_path.iterdir()
+    told = [line for line in journal.read(directory) if line["event"] == "fault"]
+    assert [(line["test"], line["what"]) for line in told] == [("a/2", str(loss))] * len(faults)
+
+
+def test_what_the_kernel_is_to_blame_for_is_not_run_again(tmp_path: Path) -> None:
+    panic = Splat(kind="panic", title="Kernel panic - not syncing: x", complete=True)
+    warning = Splat(kind="warning", title="x")
+    lost: list[tuple[Loss, tuple[Splat, ...]]] = [
+        (Loss.RESTART, ()),
+        (Loss.SILENT, ()),
+        (Loss.QEMU, (panic,)),
+        (Loss.AGENT, (warning,)),
+    ]
+    for loss, splats in lost:
+        made, _, _ = run(tmp_path, [one("a/2")], lost_by(loss, 1, splats=splats))
+        assert [result.outcome.bad for result in made.results] == [True]
+        assert made.results[0].outcome is not Outcome.ERROR
+        assert not made.results[0].faults
 
 
 def test_results_have_the_order_of_the_plan_with_guests_side_by_side(tmp_path: Path) -> None:
