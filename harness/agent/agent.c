@@ -43,6 +43,7 @@
 #include "agent.h"
 #include "init.h"
 
+#define HUNG_CHECK_S	5	/* each time, a task that hangs is reported again */
 #define AGENT_VERSION	4
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
@@ -558,7 +559,7 @@ static void set_number(const char *path, uint32_t wanted)
 static void tune_watchdogs(const struct wake *wake)
 {
 	set_number("/proc/sys/kernel/hung_task_timeout_secs", wake->hung_s);
-	set_number("/proc/sys/kernel/hung_task_check_interval_secs", 1);
+	set_number("/proc/sys/kernel/hung_task_check_interval_secs", HUNG_CHECK_S);
 	set_number("/proc/sys/kernel/watchdog_thresh", wake->lockup_s);
 	set_number("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", wake->stall_s);
 }

@@ -82,9 +82,13 @@ class _Symbols:
         return self.names[at] if known else f"{address:#x}"
 
 
-def perform(guest: Patient) -> tuple[str, ...]:
+def perform(guest: Patient, deadline: float) -> tuple[str, ...]:
     """Look at it and write all that into its autopsy.txt; the summary. Takes some seconds, and
-    ends a guest that takes no interrupts; never an error: what cannot be seen is not said."""
+    ends a guest that takes no interrupts; never an error: what cannot be seen is not said.
+
+    `deadline` is when it should have got on (time.monotonic()).
+    """
+    late = time.monotonic() - deadline
     began = guest.console.path.stat().st_size
     registers, processors = "", list[Cpu]()
     with guest.console.muted():
@@ -96,7 +100,9 @@ def perform(guest: Patient) -> tuple[str, ...]:
                 _nmi(guest)
     console = _since(guest.console.path, began)
     told = hang.summary(console=console, processors=processors, alive=alive)
-    whole = "\n".join([*told, "", registers.replace("\r", ""), "", console])
+    done = time.monotonic() - deadline
+    when = f"seen from {late:.1f} to {done:.1f} s after the deadline"
+    whole = "\n".join([*told, "", when, "", registers.replace("\r", ""), "", console])
     (guest.directory / FILE).write_text(whole[:_TEXT_MAX])
     return told
 
@@ -131,8 +137,10 @@ def _memory(guest: Patient, cpu: Cpu) -> bytes:
     for last in (end, cpu.rsp | _PAGE - 1):  # it may have no more than this page
         file = guest.directory / "stack"
         with contextlib.suppress(StageError, OSError):
-            wanted = {"val": cpu.rsp, "size": last + 1 - cpu.rsp, "filename": str(file)}
-            guest.monitor.call("memsave", **wanted, **{"cpu-index": cpu.number})
+            # An address is a signed number to QMP.
+            wanted = {"val": cpu.rsp - (1 << 64), "size": last + 1 - cpu.rsp}
+            words = {**wanted, "filename": str(file), "cpu-index": cpu.number}
+            guest.monitor.call("memsave", **words)
             data = file.read_bytes()
             file.unlink()
             return data

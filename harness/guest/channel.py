@@ -16,7 +16,8 @@ _HEADER = struct.Struct("<IIB")
 _WAKE = struct.Struct("<Q32sIII")
 _EXIT = struct.Struct("<iiIQQQQ")
 _FRAME_MAX = 16 << 20
-_HUNG_S, _LOCKUP_S, _STALL_S = 15, 14, 18  # at the host's own speed; kernels say 120, 20 and 21
+_HUNG_S, _LOCKUP_S, _STALL_S = 10, 12, 18  # at the host's own speed; kernels say 120, 20 and 21
+_SLOWEST = 3.0  # times that: a busy machine is not slow for ever
 _TIMED_OUT = 1
 _LEFTOVERS = 2
 _NO_SERVER = 4
@@ -128,12 +129,9 @@ class Watchdogs:
     @classmethod
     def of(cls, slowness: float) -> "Watchdogs":
         """For a guest that computes so many times slower than the host."""
-        times = max(1.0, slowness)
-        return cls(
-            hung_s=min(300, round(_HUNG_S * times)),
-            lockup_s=min(120, round(_LOCKUP_S * times)),
-            stall_s=min(300, round(_STALL_S * times)),
-        )
+        times = min(_SLOWEST, max(1.0, slowness))
+        seconds = [round(one * times) for one in (_HUNG_S, _LOCKUP_S, _STALL_S)]
+        return cls(hung_s=seconds[0], lockup_s=seconds[1], stall_s=seconds[2])
 
 
 def pack_wake(watchdogs: Watchdogs, text: str = "") -> bytes:

@@ -82,7 +82,7 @@ class Session:
         if frame is None or frame.kind != channel.Kind.HELLO:
             tail = self.console.tail(60)
             silent = self.loss is None and not self.console.ended
-            seen = autopsy.perform(self) if silent else ()
+            seen = autopsy.perform(self, time.monotonic()) if silent else ()
             raise _boot_error(self.console, self.loss, tail, seen, timeout_s)
         return channel.parse_hello(frame.data)
 
@@ -156,7 +156,7 @@ class Session:
         self._hurry = None
         started = time.monotonic()
         frame = channel.pack_command(kind, self._ident, command, nonce=self._nonce)
-        deadline = started + command.timeout_s + _LATE_S * self.slowness
+        deadline = started + command.timeout_s + _LATE_S
         output = _Output(on_output)
         end: channel.Exit | None = None
         seen: tuple[str, ...] = ()
@@ -164,7 +164,9 @@ class Session:
             self._watched = not command.patient
             end = self._follow(output, deadline)
             if end is None and self.loss is None and not self.console.ended:
-                seen, end = self._look_into(output)
+                seen, end = self._look_into(
+                    output, min(deadline - _LATE_S, self._hurry or deadline)
+                )
         if end is not None and end.unserved:
             return CommandResult(), True
         self._settle(self._ident, lost=end is None)
@@ -197,14 +199,18 @@ class Session:
                 output.add(answer.data)
         return None
 
-    def _look_into(self, output: "_Output") -> tuple[tuple[str, ...], channel.Exit | None]:
+    def _look_into(
+        self, output: "_Output", deadline: float
+    ) -> tuple[tuple[str, ...], channel.Exit | None]:
         """What a command hangs in that does not end; how it ends when it is killed then, if it
         does. The guest is of no use any more."""
         self._watched = False
-        seen = autopsy.perform(self)
+        seen = autopsy.perform(self, deadline)
+        # However it went away meanwhile, that was our doing.
+        self.monitor.events.loss = None
         self._send(channel.pack(channel.Kind.KILL, self._ident))
         end = self._follow(output, time.monotonic() + _KILLED_S)
-        self.monitor.events.lose(Loss.STUCK if self._alive else Loss.SILENT)
+        self.monitor.events.loss = Loss.STUCK if self._alive else Loss.SILENT
         return seen, end
 
     def answers(self) -> bool:

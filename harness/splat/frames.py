@@ -98,7 +98,7 @@ LOCKING = re.compile(
     r"|ww_mutex"
     r"|rt_mutex|__rt_mutex)_|(__)?rt_mutex|rtlock|rt_spin_|rt_(read|write)|(__)?(down|up)_(read"
     r"|write"
-    r"|inter|kill|time|try)|(__)?(down|up)$|(__)?down_|rwsem_|(__)?percpu_(down|up|rwsem)|__percpu"
+    r"|inter|kill|time|try)|(__)?(down|up)$|_{0,3}down_|rwsem_|(__)?percpu_(down|up|rwsem)|__percpu"
     r"|(__)?schedule|preempt_schedule|io_schedule|context_switch|__switch_to|(__)?cond_resched"
     r"|dynamic_cond|do_wait_for|_{0,2}wait_|(do_)?wait(_for)?_|bit_wait|out_of_line_wait|folio_wait"
     r"|(__)?(lock_(page|folio)|folio_lock)|prepare_to_wait|finish_wait|rcu_note|__?synchronize_"
