@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import CommandError, CrashError, StageError, UsageError
 from harness.guest import Guest
 from harness.hosted import Hosted
-from harness.model import Command, CommandResult, Outcome, Result, Splat, Test
+from harness.model import Command, CommandResult, Outcome, Residue, Result, Splat, Test
 from harness.suites.judge import judge, reports
 
 _RETRIES = 2  # of a command before which the guest was lost
@@ -183,7 +183,8 @@ class LentGuest:
 
     def _judge(self, test: Test, ended: CommandResult) -> Result:
         """The verdict on the kernel and the guest; that on the command is its caller's."""
-        well = replace(ended, output=b"", status=0, signal=0, timed_out=False)
+        # What one command leaves open may be for the next one.
+        well = replace(ended, output=b"", status=0, signal=0, timed_out=False, residue=Residue())
         judged = judge(test, well, kernel=self._hosted.label, boot=self.boot)
         self.splats += judged.splats
         guest = self._hosted.seat.guest

@@ -42,9 +42,10 @@
 #include <unistd.h>
 #include "agent.h"
 #include "init.h"
+#include "state.h"
 
 #define HUNG_CHECK_S	5	/* each time, a task that hangs is reported again */
-#define AGENT_VERSION	4
+#define AGENT_VERSION	5
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
 #define CHUNK		(64u << 10)
@@ -358,6 +359,7 @@ void begin_command(const struct request *request)
 	running.output = -1;
 	snprintf(running.nonce, sizeof(running.nonce), "%s", request->nonce);
 	mark("<5>harness %s: start %u %s\n", running.nonce, running.id, request->label);
+	state_before();
 	running.started_us = now_us();
 	running.deadline_us = running.started_us + request->timeout_ms * 1000ull;
 }
@@ -442,6 +444,10 @@ static void finish_command(void)
 	drain(DRAIN_MS);
 	if (running.output >= 0)
 		close_output();
+	if (running.served)
+		state_after_server(report);
+	else
+		state_after(report);
 	end_command();
 }
 
@@ -461,6 +467,7 @@ static void reap(void)
 		report->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 		report->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 		over = true;
+		running.served = served;
 		if (served)
 			continue;	/* the usage is that of all tests it ran */
 		report->user_us = usage.ru_utime.tv_sec * 1000000ull + usage.ru_utime.tv_usec;
@@ -733,6 +740,7 @@ int main(int argc, char **argv)
 		.fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN
 	};
 	calibration_us = calibrate();
+	state_init();
 	say_hello();
 
 	for (;;) {

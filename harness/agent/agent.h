@@ -11,6 +11,7 @@
 #define DRAIN_MS	250	/* for output still in the pipe after the exit */
 #define MAX_STRINGS	1024
 #define CONTROL_FD	3	/* in a server: its end of the control socket */
+#define STATE_CACHES	3	/* of slabs, whose objects are counted where that is exact */
 
 enum frame_type {
 	/* host to guest */
@@ -49,6 +50,15 @@ struct wake {
 	uint32_t stall_s;	/* what an RCU grace period may last */
 } __attribute__((packed));
 
+/* What there is more of after a command than before (state.c). */
+struct left {
+	uint64_t taint_before;	/* /proc/sys/kernel/tainted */
+	uint64_t taint;
+	int32_t files;
+	int32_t aio_nr;
+	int32_t objects[STATE_CACHES];
+} __attribute__((packed));
+
 struct exit_report {
 	int32_t status;		/* exit status, or -1 */
 	int32_t signal;		/* that ended it, or 0; for F_READ an errno */
@@ -57,6 +67,7 @@ struct exit_report {
 	uint64_t user_us;
 	uint64_t system_us;
 	uint64_t max_rss_kib;
+	struct left left;
 } __attribute__((packed));
 
 /* F_EXEC, F_SERVE or F_CALL, taken apart. */
@@ -72,6 +83,8 @@ struct command {
 	uint32_t id;
 	pid_t pid;		/* 0: none is running; a call has the server's */
 	int output;		/* read end of its pipe, or -1 */
+	bool starting;		/* a server that is not ready yet */
+	bool served;		/* by a server, which is gone now */
 	uint64_t started_us;
 	uint64_t deadline_us;
 	char nonce[64];

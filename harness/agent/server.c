@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent.h"
+#include "state.h"
 
 struct server server = { .control = -1, .output = -1 };
 
@@ -79,6 +80,7 @@ void start_server(struct request *request)
 	size_t n = 0;
 
 	stop_server();
+	state_before_server();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
 		return fail_command(request->id, errno, 0);
 	new_token();
@@ -89,6 +91,7 @@ void start_server(struct request *request)
 	request->env[n + 1] = NULL;
 
 	begin_command(request);
+	running.starting = true;
 	server.pid = spawn(request, ends[1], &server.output);
 	error = errno;
 	close(ends[1]);
@@ -136,8 +139,15 @@ static void finish_call(int status, uint64_t user_us, uint64_t system_us)
 	if (kill_leftovers(running.pid))
 		report->flags |= EXIT_LEFTOVERS;
 	drain(0);
-	if (!server.pid && running.output >= 0)
-		close(running.output);
+	if (server.pid && running.starting)
+		state_of_server();
+	else if (server.pid && !state_after_call(report))
+		stop_server();	/* what is there more of now may be its own */
+	if (!server.pid) {
+		if (running.output >= 0)
+			close_output();
+		state_after_server(report);
+	}
 	end_command();
 }
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from harness.errors import StageError
-from harness.model import Command
+from harness.model import Command, Residue
 
 PORT = "harness.agent"
-VERSION = 4
+VERSION = 5
 _HEADER = struct.Struct("<IIB")
 _WAKE = struct.Struct("<Q32sIII")
-_EXIT = struct.Struct("<iiIQQQQ")
+_EXIT = struct.Struct("<iiIQQQQ" + "QQiiiii")  # the second half is struct left
 _FRAME_MAX = 16 << 20
 _HUNG_S, _LOCKUP_S, _STALL_S = 10, 12, 18  # at the host's own speed; kernels say 120, 20 and 21
 _SLOWEST = 3.0  # times that: a busy machine is not slow for ever
@@ -73,6 +73,7 @@ class Exit:
     system_s: float
     max_rss_kib: int
     unserved: bool = False
+    residue: Residue = Residue()
 
 
 class FrameReader:
@@ -157,7 +158,7 @@ def parse_hello(data: bytes) -> Hello:
 def parse_exit(data: bytes) -> Exit:
     """The report at the end of a command."""
     try:
-        status, signal, flags, wall, user, system, rss = _EXIT.unpack(data)
+        status, signal, flags, wall, user, system, rss, *left = _EXIT.unpack(data)
     except struct.error:
         raise StageError("the guest's agent sent a malformed exit report") from None
     return Exit(
@@ -170,4 +171,19 @@ def parse_exit(data: bytes) -> Exit:
         system_s=system / 1e6,
         max_rss_kib=rss,
         unserved=bool(flags & _NO_SERVER),
+        residue=_residue(*left),
+    )
+
+
+def _residue(
+    before: int, taint: int, files: int, aio_nr: int, mms: int, contexts: int, iocbs: int
+) -> Residue:
+    return Residue(
+        taint_before=before,
+        taint=taint,
+        files=files,
+        aio_nr=aio_nr,
+        mms=mms,
+        contexts=contexts,
+        iocbs=iocbs,
     )

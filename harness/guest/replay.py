@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import StageError
 from harness.guest import Guest
-from harness.model import Command, CommandResult, Loss, Splat, splat_of
+from harness.model import Command, CommandResult, Loss, Residue, Splat, splat_of
 
 _ENCODING = "latin-1"
 
@@ -86,6 +86,7 @@ class Replay:
         told = exchange["result"]
         told |= {"loss": Loss(told["loss"]) if told["loss"] else None}
         told |= {"output": told["output"].encode(_ENCODING)}
+        told |= {"residue": Residue(**told.get("residue", {}))}
         told |= {"splats": tuple(splat_of(one) for one in told["splats"])}
         told |= {"autopsy": tuple(told.get("autopsy", ()))}
         self.loss = Loss(exchange["loss"]) if exchange["loss"] else None

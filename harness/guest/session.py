@@ -14,7 +14,7 @@ from harness.errors import BootError, HarnessError, QemuDiedError, SaveError, St
 from harness.guest import BootPlan, autopsy, channel
 from harness.guest.qemu import PORT_ID, Running
 from harness.guest.qmp import Monitor, QmpEvents
-from harness.model import Command, CommandResult, Loss, Splat
+from harness.model import Command, CommandResult, Loss, Residue, Splat
 
 _OUTPUT_MAX = 4 << 20
 _SERVE_S = 30.0  # for a server to be ready, at the host's own speed
@@ -183,6 +183,7 @@ class Session:
             user_s=end.user_s if end else 0.0,
             system_s=end.system_s if end else 0.0,
             max_rss_kib=end.max_rss_kib if end else 0,
+            residue=end.residue if end else Residue(),
             splats=self.console.during(self._ident),
             autopsy=seen,
         )

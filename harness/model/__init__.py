@@ -20,6 +20,7 @@ from harness.model.guest import (
     GuestSpec,
     Loss,
     Mount,
+    Residue,
 )
 from harness.model.matrix import AXES, Ended, Kind, MatrixCell, Shape, Task
 from harness.model.metric import Better, Comparison, Metric
@@ -78,6 +79,7 @@ __all__ = [
     "Progress",
     "Question",
     "Reruns",
+    "Residue",
     "Result",
     "Rounds",
     "Row",

@@ -89,6 +89,22 @@ class Loss(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Residue:
+    """What a command left behind in the kernel (docs/leaks.md): how many open files, how much of
+    aio-nr, how many objects of which kind there are more than before it, once all its processes
+    are gone; /proc/sys/kernel/tainted before it and after it. 0 also where the guest cannot
+    tell."""
+
+    taint_before: int = 0
+    taint: int = 0
+    files: int = 0
+    aio_nr: int = 0
+    mms: int = 0
+    contexts: int = 0
+    iocbs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
     """How a command in the guest ended.
 
@@ -97,8 +113,9 @@ class CommandResult:
     that it begins (False with a loss: an earlier command's late damage); `loss`: the guest is
     gone, and how.
     `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
-    `splats` what the kernel reported meanwhile; `autopsy` what a look at a guest that did not get
-    on has shown, a sentence and up to 29 lines more. Times in seconds, `max_rss_kib` in KiB.
+    `splats` what the kernel reported meanwhile, `residue` what is left of it; `autopsy` what a
+    look at a guest that did not get on has shown, a sentence and up to 29 lines more. Times in
+    seconds, `max_rss_kib` in KiB.
     """
 
     output: bytes = b""
@@ -115,6 +132,7 @@ class CommandResult:
     max_rss_kib: int = 0
     splats: tuple[Splat, ...] = ()
     autopsy: tuple[str, ...] = ()
+    residue: Residue = Residue()
 
     @property
     def text(self) -> str:

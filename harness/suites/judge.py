@@ -4,7 +4,7 @@
 import re
 from dataclasses import replace
 
-from harness import ktap, perf
+from harness import ktap, perf, residue
 from harness.model import CommandResult, Loss, Outcome, Result, Splat, Test
 
 SKIP_STATUS = 4  # of kselftest (tools/testing/selftests/kselftest.h: KSFT_SKIP)
@@ -15,11 +15,13 @@ def judge(test: Test, ended: CommandResult, *, kernel: str, boot: int) -> Result
     """The verdict on one test.
 
     What the kernel said of itself comes first, then how the guest or the program ended, then
-    KTAP on its output; without KTAP the exit status decides (0 pass, 4 skip).
+    KTAP on its output; without KTAP the exit status decides (0 pass, 4 skip). A test that ended
+    and has left something behind in the kernel has failed, whatever it says.
     """
     text = ended.output.decode(errors="replace")
     told = ktap.parse(text)
     outcome, detail = _outcome(test, ended, told)
+    outcome, detail = _with_residue(outcome, detail, ended)
     kept = text if len(text) <= _OUTPUT_MAX else text[: _OUTPUT_MAX // 2] + _gap(text)
     return Result(
         test=test.name,
@@ -62,6 +64,17 @@ def _outcome(test: Test, ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome
     if missing:
         return Outcome.FAIL, f"the kernel did not report {missing[0]}"
     return _by_output(ended, told)
+
+
+def _with_residue(outcome: Outcome, detail: str, ended: CommandResult) -> tuple[Outcome, str]:
+    """The same, where nothing is left behind, or nobody can tell: what was killed may not have
+    cleaned up."""
+    if ended.loss is not None or ended.timed_out or outcome in (Outcome.CRASH, Outcome.ERROR):
+        return outcome, detail
+    left = residue.complaint(ended.residue, explained=bool(ended.splats))
+    if not left:
+        return outcome, detail
+    return Outcome.FAIL, f"{detail}; {left}" if outcome is Outcome.FAIL else left
 
 
 def _forged(splat: Splat, ended: CommandResult) -> bool:

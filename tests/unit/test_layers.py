@@ -44,7 +44,7 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict", "stock", "choice", "hang"),
+    ("kunit", "verdict", "residue", "stock", "choice", "hang"),
     ("posterior",),
     ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
