@@ -13,6 +13,7 @@ from harness.boots import Needs
 from harness.earlier import Found
 from harness.guest import Guest
 from harness.known import Known
+from harness.leaks import Leaks, Ran
 from harness.model import (
     Cell,
     Command,
@@ -85,6 +86,8 @@ class Execution:
         self._watch = watch
         self._earlier = earlier
         self._lock = threading.RLock()
+        self._leaks = Leaks(target.kernel, watch)
+        self._queue = plan.Queue((), Rounds())
         self._order: dict[str, int] = {}
         self._seats: list[Seat] = []
         self._stopped = False
@@ -153,7 +156,7 @@ class Execution:
             return
         self._stopped = False
         groups = plan.groups(tests, self._fit)
-        queue = plan.Queue(groups, rounds, first)
+        self._queue = queue = plan.Queue(groups, rounds, first)
         self._count = count = 1 if look or alone else self._guests_at_once(len(groups))
         if count == 1:
             self._work(queue, look)
@@ -193,7 +196,7 @@ class Execution:
                 seat.abort()
 
     def _work(self, queue: plan.Queue, look: Look | None = None) -> None:
-        with Seat(self._boot, self._leave) as seat:
+        with Seat(self._boot, self._leave, self._search) as seat:
             with self._lock:
                 self._seats.append(seat)
             while (taken := queue.take()) is not None:
@@ -234,6 +237,25 @@ class Execution:
             if found:
                 self._record.stray(self._target.label, self.stray)
 
+    def _search(self, guest: Guest, boot: int) -> None:
+        """Have tests fail for what kmemleak finds, and the kernel for what no test has leaked."""
+        if self._stopped:
+            return
+        found = self._leaks.find(guest, boot)
+        with self._lock:
+            for ran in found.leaky:
+                self._amend(ran, boot)
+            if found.stray:
+                self.stray += [replace(splat, boot=boot) for splat in found.stray]
+                self._record.stray(self._target.label, self.stray)
+
+    def _amend(self, ran: Ran, boot: int) -> None:
+        at = next(number for number, one in enumerate(self._results) if ran.led_to(one))
+        self._results[at] = result = self._expected(ran.judged(self._results[at], boot))
+        self._record.amend(result)
+        self._watch.ended(result)
+        self._queue.done(result)
+
     def _adopt_earlier(self, test: Test, number: int) -> Result | None:
         """Its result of a run that was interrupted, if there is one."""
         found = self._earlier(test.name, number)
@@ -264,10 +286,11 @@ class Execution:
             if ended.started:
                 faults.append(f"{ended.loss} (boot {boot})")
                 self._say_fault(test, ended.loss, boot)
-            seat.leave()  # an earlier test's late damage, or the host's: not this one's fault
+            seat.leave(hurry=True)  # an earlier test's late damage, or the host's
         result = self._judge(test, ended, boot=boot, number=number, faults=tuple(faults))
+        self._leaks.add(boot, Ran(test=test, ended=ended, number=number))
         if ended.loss is not None or guest.loss is not None or _wedged(result):
-            seat.leave()
+            seat.leave(hurry=True)
         return result
 
     def _say_fault(self, test: Test, loss: Loss, boot: int) -> None:
@@ -327,9 +350,11 @@ class Seat:
         self,
         boot: Callable[[Test], Booted],
         left: Callable[[Guest, int], None],
+        search: Callable[[Guest, int], None] = lambda guest, number: None,
     ) -> None:
         self._boot = boot
         self._left = left
+        self._search = search  # after each suite, and before the guest goes
         self._stack = contextlib.ExitStack()
         self._number = 0
         self._last: Test | None = None
@@ -337,6 +362,8 @@ class Seat:
 
     def take(self, test: Test) -> tuple[Guest, int]:
         """The guest that is here, or a new one for `test`, and the number of its boot."""
+        if self.guest and self._last and plan.suite_of(test) != plan.suite_of(self._last):
+            self._search(self.guest, self._number)
         if self.guest is None:
             self.guest, self._number = self._stack.enter_context(self._boot(test))
         self._last = test
@@ -347,8 +374,10 @@ class Seat:
         if self._last is not None and not stays(self._last, following):
             self.leave()
 
-    def leave(self) -> None:
-        """Take the guest down."""
+    def leave(self, *, hurry: bool = False) -> None:
+        """Take the guest down; in a `hurry` without another look at it."""
+        if self.guest is not None and not hurry:
+            self._search(self.guest, self._number)
         guest, self.guest = self.guest, None
         if guest is not None:
             self._left(guest, self._number)
@@ -362,8 +391,8 @@ class Seat:
     def __enter__(self) -> "Seat":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.leave()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.leave(hurry=kind is not None)
 
 
 def _wedged(result: Result) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from harness import cache
 from harness.errors import HostError, UsageError
+from harness.journal import amended
 
 _BUSY_S = 60.0
 _STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
@@ -144,7 +145,7 @@ class History:
             data = journal.read_bytes()
         except OSError as error:
             raise UsageError(f"{directory} is no run directory: {error.strerror}") from None
-        run = _Run(directory, list(_events(data)))
+        run = _Run(directory, amended(_events(data)))
         place = str(directory.resolve())
         with self._transaction():
             self._db.execute(

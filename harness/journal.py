@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -80,6 +80,23 @@ def read(directory: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
+
+
+def amended(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, with each result as it was amended last, in its place."""
+    events = list(events)
+    later = {_of(event): event for event in events if event.get("event") == "amended"}
+    return [
+        {**event, **later[_of(event)], "event": "result"}
+        if event.get("event") == "result" and _of(event) in later
+        else event
+        for event in events
+    ]
+
+
+def _of(event: dict[str, Any]) -> tuple[Any, ...]:
+    """Which result an event is about."""
+    return event["test"], event["kernel"], event.get("round", 1)
 
 
 def recent(parent: Path, *, begins: str = "") -> list[Path]:

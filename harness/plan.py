@@ -41,8 +41,13 @@ def _matches(name: str, globs: Sequence[str]) -> bool:
 def may_share(one: Test, other: Test) -> bool:
     """Two tests may run in one boot."""
     wishes = {one.isolation, other.isolation}
-    suites = {test.name.partition("/")[0] for test in (one, other)}
-    return "test" not in wishes and (len(suites) == 1 or "suite" not in wishes)
+    same = suite_of(one) == suite_of(other)
+    return "test" not in wishes and (same or "suite" not in wishes)
+
+
+def suite_of(test: Test) -> str:
+    """The name of its suite."""
+    return test.name.partition("/")[0]
 
 
 def groups(

@@ -127,6 +127,10 @@ class Record(Journal):
         more = {"known_from": known_from} if known_from else {}
         self.write("result", **asdict(result), **more)
 
+    def amend(self, result: Result) -> None:
+        """A result that was recorded, with what was found out since: it counts in its place."""
+        self.write("amended", **asdict(result))
+
     def splats(self, result: Result) -> None:
         """The splats of a result that was recorded, with what was found out since."""
         splats = [asdict(splat) for splat in result.splats]

@@ -120,7 +120,7 @@ def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[S
     """The results of one step of a run, in its first round, and its splats of no test."""
     found: list[Result] = []
     stray: tuple[Splat, ...] = ()
-    for event in journal.read(directory):
+    for event in journal.amended(journal.read(directory)):
         if event.get("kernel") != label:
             continue
         if event["event"] == "result" and event.get("round", 1) == 1:
@@ -133,7 +133,7 @@ def results_of(directory: Path, label: str) -> tuple[tuple[Result, ...], tuple[S
 def load(directory: Path) -> Recorded:
     """What the journal says."""
     events: Events = {}
-    for event in journal.read(directory):
+    for event in journal.amended(journal.read(directory)):
         events.setdefault(event["event"], []).append(event)
     unknown = {"cell": {"stack": {"name": "?"}, "tree": "?"}, "argv": []}
     unknown["time"] = _stamped(directory.name)

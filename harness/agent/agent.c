@@ -48,7 +48,6 @@
 #define AGENT_VERSION	5
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
-#define CHUNK		(64u << 10)
 #define REAP_MS		2000	/* for killed processes to go away */
 #define QUIET_MS	3000	/* at most, for what a boot leaves to be done later */
 #define LOOK_MS		30	/* how long it is to be quiet */
@@ -360,12 +359,14 @@ void begin_command(const struct request *request)
 	snprintf(running.nonce, sizeof(running.nonce), "%s", request->nonce);
 	mark("<5>harness %s: start %u %s\n", running.nonce, running.id, request->label);
 	state_before();
+	running.report.left.jiffies_from = jiffies_now();
 	running.started_us = now_us();
 	running.deadline_us = running.started_us + request->timeout_ms * 1000ull;
 }
 
 void end_command(void)
 {
+	running.report.left.jiffies_to = jiffies_now();
 	mark("<5>harness %s: end %u\n", running.nonce, running.id);
 	send_frame(F_EXIT, running.id, &running.report, sizeof(running.report));
 	running.pid = 0;
@@ -648,6 +649,10 @@ static void take_frame(const struct frame_header *header, char *data)
 	case F_QUIET:
 		wait_quiet(header->id);
 		break;
+	case F_LEAKS:
+		if (header->length && !data[header->length - 1])
+			find_leaks(header->id, data);
+		break;
 	}
 }
 
@@ -741,6 +746,7 @@ int main(int argc, char **argv)
 	};
 	calibration_us = calibrate();
 	state_init();
+	jiffies_init();
 	say_hello();
 
 	for (;;) {

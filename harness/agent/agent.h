@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define CHUNK		(64u << 10)
 #define DRAIN_MS	250	/* for output still in the pipe after the exit */
 #define MAX_STRINGS	1024
 #define CONTROL_FD	3	/* in a server: its end of the control socket */
@@ -28,6 +29,7 @@ enum frame_type {
 			 * answered with F_HELLO
 			 */
 	F_QUIET = 7,	/* answered with F_EXIT as soon as there is little to do */
+	F_LEAKS = 8,	/* nonce: what kmemleak finds, answered like F_READ after 5 s and more */
 	/* guest to host */
 	F_HELLO = 16,	/* text: version, kernel release, calibration in us */
 	F_OUTPUT = 17,	/* bytes */
@@ -50,8 +52,10 @@ struct wake {
 	uint32_t stall_s;	/* what an RCU grace period may last */
 } __attribute__((packed));
 
-/* What there is more of after a command than before (state.c). */
+/* What there is more of after a command than before (state.c), and when it ran. */
 struct left {
+	uint64_t jiffies_from;	/* 0 without kmemleak */
+	uint64_t jiffies_to;
 	uint64_t taint_before;	/* /proc/sys/kernel/tainted */
 	uint64_t taint;
 	int32_t files;

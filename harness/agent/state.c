@@ -312,10 +312,10 @@ static int64_t count_held(void)
 	return inodes.n;
 }
 
-/* Look until there is no more than @then, for a while; what there is at the end. */
-static bool settle(struct left *left, const struct counts *then, bool of_server)
+/* Look until there is no more than @then, for a while; false where there is none at the end. */
+static bool settle(struct left *left, const struct counts *then, int wait_ms, bool of_server)
 {
-	uint64_t deadline = now_us() + LOOK_AGAIN_MS * 1000ull;
+	uint64_t deadline = now_us() + wait_ms * 1000ull;
 	unsigned int wait_us = 1000;
 	struct counts now;
 
@@ -358,7 +358,10 @@ static void tell_taints(struct left *left)
 
 void state_after(struct exit_report *report)
 {
-	if (settle(&report->left, &before, false)) {
+	/* What was killed is not judged by what it leaves. */
+	int wait_ms = report->flags & EXIT_TIMED_OUT ? 0 : LOOK_AGAIN_MS;
+
+	if (settle(&report->left, &before, wait_ms, false)) {
 		/* A server that began before is not to be asked for it again. */
 		before_server.files += report->left.files;
 		before_server.aio_nr += report->left.aio_nr;
@@ -384,12 +387,12 @@ bool state_after_call(struct exit_report *report)
 	struct counts then = before;
 
 	tell_taints(&report->left);
-	return !settle(&report->left, &then, true);
+	return !settle(&report->left, &then, LOOK_AGAIN_MS, true);
 }
 
 void state_after_server(struct exit_report *report)
 {
-	memset(&report->left, 0, sizeof(report->left));
-	settle(&report->left, &before_server, false);
+	settle(&report->left, &before_server,
+	       report->flags & EXIT_TIMED_OUT ? 0 : LOOK_AGAIN_MS, false);
 	tell_taints(&report->left);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a command may leave behind in the kernel: state.c. */
+/* What a command may leave behind in the kernel: state.c and kmemleak.c. */
 #ifndef HARNESS_STATE_H
 #define HARNESS_STATE_H
 
@@ -26,5 +26,14 @@ bool state_after_call(struct exit_report *report);
 
 /* The server that a call had is gone, with all that was its own. */
 void state_after_server(struct exit_report *report);
+
+/* kmemleak.c */
+void jiffies_init(void);
+
+/* When it is, as reports of kmemleak say it; 0 where there are none.  A command ends or begins. */
+uint64_t jiffies_now(void);
+
+/* Answer with what kmemleak finds, and have it forget that. */
+void find_leaks(uint32_t id, const char *nonce);
 
 #endif

@@ -60,6 +60,11 @@ class Guest(Protocol):
         """The content of a guest file; StageError with the reason when it cannot be read."""
         ...
 
+    def find_leaks(self) -> bytes:
+        """What kmemleak finds (docs/leaks.md), as it says it, which it then forgets: takes some
+        seconds. StageError where the kernel has no kmemleak or does not answer."""
+        ...
+
     def stray_splats(self) -> tuple[Splat, ...]:
         """Splats outside of every command, with their phase: boot, between, teardown."""
         ...

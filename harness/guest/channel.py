@@ -4,7 +4,7 @@
 import os
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 from harness.errors import StageError
@@ -14,7 +14,7 @@ PORT = "harness.agent"
 VERSION = 5
 _HEADER = struct.Struct("<IIB")
 _WAKE = struct.Struct("<Q32sIII")
-_EXIT = struct.Struct("<iiIQQQQ" + "QQiiiii")  # the second half is struct left
+_EXIT = struct.Struct("<iiIQQQQ" + "QQQQiiiii")  # the second half is struct left
 _FRAME_MAX = 16 << 20
 _HUNG_S, _LOCKUP_S, _STALL_S = 10, 12, 18  # at the host's own speed; kernels say 120, 20 and 21
 _SLOWEST = 3.0  # times that: a busy machine is not slow for ever
@@ -33,6 +33,7 @@ class Kind(IntEnum):
     CALL = 5
     WAKE = 6
     QUIET = 7
+    LEAKS = 8
     HELLO = 16
     OUTPUT = 17
     EXIT = 18
@@ -175,15 +176,7 @@ def parse_exit(data: bytes) -> Exit:
     )
 
 
-def _residue(
-    before: int, taint: int, files: int, aio_nr: int, mms: int, contexts: int, iocbs: int
-) -> Residue:
-    return Residue(
-        taint_before=before,
-        taint=taint,
-        files=files,
-        aio_nr=aio_nr,
-        mms=mms,
-        contexts=contexts,
-        iocbs=iocbs,
-    )
+def _residue(*left: int) -> Residue:
+    """Its fields have the order of struct left."""
+    names = (field.name for field in fields(Residue))
+    return Residue(**dict(zip(names, left, strict=True)))

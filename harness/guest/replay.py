@@ -53,6 +53,12 @@ class Recorder:
         self._add({"read": path, "data": data.decode(_ENCODING)})
         return data
 
+    def find_leaks(self) -> bytes:
+        """See harness.guest.Guest."""
+        found = self._guest.find_leaks()
+        self._add({"leaks": "", "data": found.decode(_ENCODING)})
+        return found
+
     def stray_splats(self) -> tuple[Splat, ...]:
         """See harness.guest.Guest."""
         return self._guest.stray_splats()
@@ -101,6 +107,10 @@ class Replay:
         if "error" in exchange:
             raise StageError(exchange["error"])
         return str(exchange["data"]).encode(_ENCODING)
+
+    def find_leaks(self) -> bytes:
+        """See harness.guest.Guest."""
+        return str(self._next("leaks", "")["data"]).encode(_ENCODING)
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """None: the record has what was asked, no console."""

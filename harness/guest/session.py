@@ -24,6 +24,7 @@ _HANG_S = 0.5  # for a kernel to say more after it has said that something hangs
 _KILLED_S = 2.0  # for a command to end that was killed after a look at what it hangs in
 _PROBE = 0xFFFFFFFF  # the number of a frame that is no command's
 _ALIVE_S = 1.0  # for the agent of a guest that hangs to answer
+_SCANS_S = 30.0  # for kmemleak to go through a guest's memory thrice, at the host's own speed
 _LAST_WORDS_S = 2.0  # for the console to end after the agent's or QMP's socket did
 _MARK_S = 1.0  # for the end marker to come through the console
 _REPORT_S = 0.3  # for a splat that is still being printed beside the end marker
@@ -232,8 +233,20 @@ class Session:
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""
+        return self._ask(channel.Kind.READ, path, f"guest file {path}", timeout_s)
+
+    def find_leaks(self) -> bytes:
+        """See harness.guest.Guest."""
+        timeout_s = _SCANS_S + _SCANS_S * self.slowness
+        found = self._ask(channel.Kind.LEAKS, self._nonce, "kmemleak", timeout_s)
+        self._settle(self._ident, lost=False)
+        return found
+
+    def _ask(self, kind: channel.Kind, text: str, what: str, timeout_s: float) -> bytes:
+        """What the agent answers. StageError when it says why not, or nothing."""
         self._ident += 1
-        self._send(channel.pack(channel.Kind.READ, self._ident, path.encode() + b"\0"))
+        self._watched = False
+        self._send(channel.pack(kind, self._ident, text.encode() + b"\0"))
         data = bytearray()
         deadline = time.monotonic() + timeout_s
         while (frame := self._next_frame(deadline)) is not None:
@@ -244,9 +257,9 @@ class Session:
                 continue
             end = channel.parse_exit(frame.data)
             if end.signal:
-                raise StageError(f"guest file {path}: {os.strerror(end.signal)}")
+                raise StageError(f"{what}: {os.strerror(end.signal)}")
             return bytes(data)
-        raise StageError(f"guest file {path}: {self.loss or Loss.SILENT}")
+        raise StageError(f"{what}: {self.loss or Loss.SILENT}")
 
     def _send(self, frame: bytes) -> bool:
         try:

@@ -93,8 +93,10 @@ class Residue:
     """What a command left behind in the kernel (docs/leaks.md): how many open files, how much of
     aio-nr, how many objects of which kind there are more than before it, once all its processes
     are gone; /proc/sys/kernel/tainted before it and after it. 0 also where the guest cannot
-    tell."""
+    tell. `jiffies_from` and `jiffies_to`: when it ran, as kmemleak has it."""
 
+    jiffies_from: int = 0
+    jiffies_to: int = 0
     taint_before: int = 0
     taint: int = 0
     files: int = 0

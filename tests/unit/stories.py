@@ -62,6 +62,9 @@ class Acting:
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         return path.encode()
 
+    def find_leaks(self) -> bytes:
+        return b""
+
     def stray_splats(self) -> tuple[Splat, ...]:
         return self._stray
 

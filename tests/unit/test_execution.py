@@ -57,6 +57,9 @@ class Answers:
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         return b""
 
+    def find_leaks(self) -> bytes:
+        return b""
+
     def stray_splats(self) -> tuple[Splat, ...]:
         return (Splat(kind="warning", title="between two", phase="between"),)
 

@@ -44,7 +44,7 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict", "residue", "stock", "choice", "hang"),
+    ("kunit", "verdict", "residue", "kmemleak", "stock", "choice", "hang"),
     ("posterior",),
     ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
@@ -71,7 +71,7 @@ LAYERS = (
     ("report.paint", "report.plot", "report.words"),
     ("report.patches", "report", "report.figures"),
     ("boots",),
-    ("report.text", "report.table", "report.posted"),
+    ("leaks", "report.text", "report.table", "report.posted"),
     ("report.outline",),
     ("report.junit", "report.kcidb", "report.b4", "report.markdown", "report.mail"),
     ("report.html.embed", "report.html.consoles", "report.html.matrix", "execution"),

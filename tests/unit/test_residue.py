@@ -77,8 +77,16 @@ def test_a_splat_that_was_expected_explains_its_taint_and_no_file() -> None:
 
 
 def test_the_report_of_the_agent_is_read_whole() -> None:
-    wire = channel._EXIT.pack(0, 0, 0, 5, 6, 7, 8, W, W | MODULE, 1, -2, 3, 4, 5)
+    wire = channel._EXIT.pack(0, 0, 0, 5, 6, 7, 8, 90, 99, W, W | MODULE, 1, -2, 3, 4, 5)
     left = channel.parse_exit(wire).residue
     assert left == Residue(
-        taint_before=W, taint=W | MODULE, files=1, aio_nr=-2, mms=3, contexts=4, iocbs=5
+        jiffies_from=90,
+        jiffies_to=99,
+        taint_before=W,
+        taint=W | MODULE,
+        files=1,
+        aio_nr=-2,
+        mms=3,
+        contexts=4,
+        iocbs=5,
     )
