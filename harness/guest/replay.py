@@ -45,19 +45,11 @@ class Recorder:
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""
-        try:
-            data = self._guest.read_file(path, timeout_s)
-        except StageError as error:
-            self._add({"read": path, "error": error.message})
-            raise
-        self._add({"read": path, "data": data.decode(_ENCODING)})
-        return data
+        return self._noted({"read": path}, lambda: self._guest.read_file(path, timeout_s))
 
     def find_leaks(self) -> bytes:
         """See harness.guest.Guest."""
-        found = self._guest.find_leaks()
-        self._add({"leaks": "", "data": found.decode(_ENCODING)})
-        return found
+        return self._noted({"leaks": ""}, self._guest.find_leaks)
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """See harness.guest.Guest."""
@@ -66,6 +58,15 @@ class Recorder:
     def abort(self) -> None:
         """See harness.guest.Guest."""
         self._guest.abort()
+
+    def _noted(self, asked: dict[str, Any], ask: Callable[[], bytes]) -> bytes:
+        try:
+            data = ask()
+        except StageError as error:
+            self._add({**asked, "error": error.message})
+            raise
+        self._add({**asked, "data": data.decode(_ENCODING)})
+        return data
 
     def _add(self, exchange: dict[str, Any]) -> None:
         with self._file.open("a") as file:
@@ -103,14 +104,11 @@ class Replay:
 
     def read_file(self, path: str, timeout_s: float = 30.0) -> bytes:
         """See harness.guest.Guest."""
-        exchange = self._next("read", path)
-        if "error" in exchange:
-            raise StageError(exchange["error"])
-        return str(exchange["data"]).encode(_ENCODING)
+        return self._told("read", path)
 
     def find_leaks(self) -> bytes:
         """See harness.guest.Guest."""
-        return str(self._next("leaks", "")["data"]).encode(_ENCODING)
+        return self._told("leaks", "")
 
     def stray_splats(self) -> tuple[Splat, ...]:
         """None: the record has what was asked, no console."""
@@ -119,6 +117,12 @@ class Replay:
     def abort(self) -> None:
         """It is lost from now on."""
         self.loss = Loss.QEMU
+
+    def _told(self, kind: str, asked: str) -> bytes:
+        exchange = self._next(kind, asked)
+        if "error" in exchange:
+            raise StageError(exchange["error"])
+        return str(exchange["data"]).encode(_ENCODING)
 
     def _next(self, kind: str, asked: object) -> dict[str, Any]:
         if not self._exchanges or self._exchanges[0].get(kind) != asked:

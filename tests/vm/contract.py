@@ -28,6 +28,9 @@ def check(guest: Guest) -> str:
     ended = guest.run(shell("echo out; echo err >&2; exit 3"))
     assert (ended.output, ended.status, ended.signal) == (b"out\nerr\n", 3, 0)
     assert ended.started and ended.loss is None and not ended.timed_out
+    assert (ended.residue.files, ended.residue.aio_nr, ended.residue.taint) == (0, 0, 0)
+    with pytest.raises(StageError, match="kmemleak: No such file"):
+        guest.find_leaks()
     ended = guest.run(shell("kill -SEGV $$"))
     assert (ended.status, ended.signal) == (None, 11)
     ended = guest.run(shell("sleep 100", timeout_s=1.0))
