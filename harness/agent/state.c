@@ -17,33 +17,23 @@
  * ends with a counter of 0: it takes 32 files, and the number is looked at thrice.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 #include "state.h"
 
 #define LOOK_AGAIN_MS	1000	/* for what is freed a little later */
 #define PROBES		512	/* files that we open at most, to count the others */
-#define HELD		1024	/* of the files that a server has */
 #define UNKNOWN		-1
+#define CONTEXTS	1	/* in objects */
+#define IN_VAIN		3	/* servers to end for nothing, before we believe in them */
 
 struct counts {
 	int64_t files, aio_nr;
 	int64_t objects[STATE_CACHES];
-};
-
-struct inodes {
-	struct { dev_t dev; ino_t inode; } of[HELD];
-	int n;
 };
 
 static const char *const caches[STATE_CACHES] = { "mm_struct", "kioctx", "aio_kiocb" };
@@ -55,7 +45,9 @@ static bool level;		/* our CPU's counter was 0 after the last count */
 static int ballast[PROBES], ballasts;	/* files that we keep open for this */
 static struct counts before, before_server;
 static uint64_t taint_before;
-static int64_t held;		/* by the server, when before.files was counted */
+static struct held held;	/* by the server, when before was counted */
+static bool suspected;		/* a server that is going to be ended for what there is more */
+static int in_vain;		/* how often it was its own */
 
 /* The first number in a file of /proc or /sys that is kept open. */
 static int64_t read_number(int fd)
@@ -243,73 +235,21 @@ static bool compare(struct left *left, const struct counts *now, const struct co
 	return any;
 }
 
-static void add_inode(struct inodes *inodes, const struct stat *status)
+/* Take off what a server has of its own by now, and have that be known from now on. */
+static void excuse(struct counts *now, const struct counts *then)
 {
-	for (int i = 0; i < inodes->n; i++)
-		if (inodes->of[i].inode == status->st_ino && inodes->of[i].dev == status->st_dev)
-			return;
-	if (inodes->n == HELD)
-		return;
-	inodes->of[inodes->n].inode = status->st_ino;
-	inodes->of[inodes->n++].dev = status->st_dev;
-}
+	static struct held new;
+	int rings;
 
-static void add_open(struct inodes *inodes)
-{
-	struct dirent *entry;
-	struct stat status;
-	char path[64];
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", server.pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && !fstatat(dirfd(dir), entry->d_name, &status, 0))
-			add_inode(inodes, &status);
-	if (dir)
-		closedir(dir);
-}
-
-static void add_mapped(struct inodes *inodes)
-{
-	char path[128], line[4400], range[64], device[16];
-	unsigned long inode, last = 0;
-	struct stat status;
-	struct statfs fs;
-	FILE *maps;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", server.pid);
-	maps = fopen(path, "re");
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%63s %*s %*s %15s %lu", range, device, &inode) != 3)
-			continue;
-		if (!inode || inode == last)
-			continue;
-		last = inode;
-		/*
-		 * An overlay maps the file below, which file-nr does not count.  In
-		 * other file systems a file may be open and mapped, and is one.
-		 */
-		snprintf(path, sizeof(path), "/proc/%d/map_files/%s", server.pid, range);
-		if (!statfs(path, &fs) && fs.f_type != OVERLAYFS_SUPER_MAGIC && !stat(path, &status))
-			add_inode(inodes, &status);
-	}
-	if (maps)
-		fclose(maps);
-}
-
-/*
- * How many inodes a server has open or mapped.  That is no more than it has files, as what
- * it opens twice counts once: one of them too many is not taken for the server's.
- */
-static int64_t count_held(void)
-{
-	static struct inodes inodes;
-
-	inodes.n = 0;
-	add_open(&inodes);
-	add_mapped(&inodes);
-	return inodes.n;
+	count_held(&new);
+	rings = new.rings - held.rings;
+	if (now->files != UNKNOWN && now->files - then->files <= new.files - held.files)
+		now->files = then->files;
+	/* Nothing says for how many requests its contexts are. */
+	if (rings > 0 && now->aio_nr > then->aio_nr)
+		now->aio_nr = then->aio_nr;
+	if (rings > 0 && now->objects[CONTEXTS] != UNKNOWN)
+		now->objects[CONTEXTS] -= rings;
 }
 
 /* Look until there is no more than @then, for a while; false where there is none at the end. */
@@ -321,17 +261,13 @@ static bool settle(struct left *left, const struct counts *then, int wait_ms, bo
 
 	for (;;) {
 		count(&now);
-		if (of_server && now.files > then->files && now.files != UNKNOWN) {
-			int64_t holds = count_held();
-
-			if (now.files - then->files <= holds - held) {
-				before.files = now.files;
-				held = holds;
-				now.files = then->files;
-			}
-		}
 		if (!compare(left, &now, then))
 			return false;
+		if (of_server) {
+			excuse(&now, then);
+			if (!compare(left, &now, then))
+				return false;
+		}
 		if (now_us() >= deadline)
 			return true;
 		usleep(wait_us);	/* poll: nothing tells that a worker is done */
@@ -342,12 +278,12 @@ static bool settle(struct left *left, const struct counts *then, int wait_ms, bo
 
 void state_before(void)
 {
-	int64_t files = before.files;
+	struct counts known = before;
 
 	count(&before);
 	taint_before = read_number(tainted);
-	if (server.pid && before.files != files)
-		held = count_held();
+	if (server.pid && memcmp(&before, &known, sizeof(before)))
+		count_held(&held);
 }
 
 static void tell_taints(struct left *left)
@@ -379,7 +315,13 @@ void state_before_server(void)
 void state_of_server(void)
 {
 	count(&before);
-	held = count_held();
+	count_held(&held);
+}
+
+static void none_left(struct left *left)
+{
+	left->files = left->aio_nr = 0;
+	memset(left->objects, 0, sizeof(left->objects));
 }
 
 bool state_after_call(struct exit_report *report)
@@ -387,12 +329,22 @@ bool state_after_call(struct exit_report *report)
 	struct counts then = before;
 
 	tell_taints(&report->left);
-	return !settle(&report->left, &then, LOOK_AGAIN_MS, true);
+	if (!settle(&report->left, &then, LOOK_AGAIN_MS, true))
+		return true;
+	suspected = in_vain < IN_VAIN;
+	if (!suspected)
+		none_left(&report->left);
+	return !suspected;
 }
 
 void state_after_server(struct exit_report *report)
 {
-	settle(&report->left, &before_server,
-	       report->flags & EXIT_TIMED_OUT ? 0 : LOOK_AGAIN_MS, false);
+	int wait_ms = report->flags & EXIT_TIMED_OUT ? 0 : LOOK_AGAIN_MS;
+
+	if (settle(&report->left, &before_server, wait_ms, false))
+		in_vain = 0;
+	else if (suspected)
+		in_vain++;
+	suspected = false;
 	tell_taints(&report->left);
 }

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a command may leave behind in the kernel: state.c and kmemleak.c. */
+/* What a command may leave behind in the kernel: state.c, held.c and kmemleak.c. */
 #ifndef HARNESS_STATE_H
 #define HARNESS_STATE_H
 
 #include "agent.h"
+
+#define HELD	1024	/* of the files that a server has */
+
+/* What a server has: as many files at least as it has inodes open or mapped. */
+struct held {
+	struct { dev_t dev; ino_t inode; mode_t mode; } of[HELD];
+	int files, rings;	/* of AIO contexts */
+};
 
 /* Once, when nothing of a test's runs yet. */
 void state_init(void);
@@ -26,6 +34,9 @@ bool state_after_call(struct exit_report *report);
 
 /* The server that a call had is gone, with all that was its own. */
 void state_after_server(struct exit_report *report);
+
+/* held.c */
+void count_held(struct held *held);
 
 /* kmemleak.c */
 void jiffies_init(void);
