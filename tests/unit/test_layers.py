@@ -18,11 +18,11 @@ LAYERS = (
         "agent.pytest_server",
         "agent.pytest_once",
     )
-    + ("splat.frames", "splat.lines", "splat.families"),
-    ("uses",),
-    ("model.guest", "cache"),
-    ("model.run",),
-    ("model",),
+    + ("splat.frames", "splat.lines", "splat.families", "crash.waits"),
+    ("uses", "crash.core", "crash.text"),
+    ("model.guest", "cache", "crash.aio"),
+    ("model.run", "crash.locks"),
+    ("model", "crash.script"),
     ("ktap_line",),
     ("splat.faults", "splat.checkers", "splat.watchdogs", "splat.restart"),
     ("splat.signatures", "splat.report"),
@@ -44,11 +44,12 @@ LAYERS = (
         "journal",
         "host",
     ),
-    ("kunit", "verdict", "residue", "kmemleak", "stock", "choice", "hang"),
+    ("kunit", "verdict", "residue", "kmemleak", "stock", "choice", "hang")
+    + ("crash", "crash.__main__"),
     ("posterior",),
     ("disuse",),
     ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
-    + ("guest.channel", "guest.qmp", "guest", "suites"),
+    + ("guest.channel", "guest.qmp", "guest.dump", "guest", "suites"),
     ("image",)
     + ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
     + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
