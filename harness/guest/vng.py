@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import cache, proc
 from harness.errors import BootError
-from harness.guest import BootPlan, autopsy, disk, qemu
+from harness.guest import BootPlan, autopsy, disk, dump, qemu
 from harness.guest.session import Session
 from harness.model import Kernel
 
@@ -60,6 +60,8 @@ def command_line(
         argv += ["--append", word]
     options = disk.options(plan.drives)  # first, so that they are /dev/vda and so on
     options += "".join(f" {words}" for words in spec.qemu)
+    if spec.dump:
+        options += f" {dump.DEVICE}"
     if plan.gdb is not None:
         options += f" -gdb unix:{plan.gdb},server=on,wait=off"
         argv += ["--append", "nokaslr"]

@@ -42,7 +42,8 @@ class Contents:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
     """Shape of the virtual machine; `gdb`: QEMU listens for a debugger, nothing has a timeout;
-    `qemu`: more of its options, as a shell would split them."""
+    `qemu`: more of its options, as a shell would split them; `dump`: its memory is written to a
+    file when it hangs."""
 
     cpus: int = 1
     memory_mib: int = 512
@@ -50,6 +51,7 @@ class GuestSpec:
     boot_timeout_s: float = 120.0
     gdb: bool = False
     qemu: tuple[str, ...] = ()
+    dump: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ def _cell(told: Mapping[str, Any]) -> Cell:
         timeout_s=told["timeout_s"],
         env=tuple((name, value) for name, value in told["env"]),
         tests=tuple(told["tests"]),
-        guest=GuestSpec(**{**guest, **lists, "gdb": False}),
+        guest=GuestSpec(**{**guest, **lists, "gdb": False, "dump": False}),
     )
 
 

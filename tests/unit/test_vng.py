@@ -70,6 +70,19 @@ def test_vng_is_asked_again_where_the_guest_is_another(tools: Path) -> None:
     assert (tools / "log").read_text().count("asked") == 3
 
 
+def test_a_guest_that_may_be_dumped_is_another_one(tools: Path) -> None:
+    plain = plan()
+    dumped = replace(plain, spec=replace(plain.spec, dump=True))
+    asked = [
+        " ".join(vng.command_line(kernel(Path("/k")), one, Path("/s"), over_9p=True))
+        for one in (plain, dumped)
+    ]
+    assert ["-device vmcoreinfo" in words for words in asked] == [False, True]
+    for one in (plain, dumped, dumped):
+        vng.composed(kernel(Path("/k")), one, Path("/s"))
+    assert (tools / "log").read_text().count("asked") == 2
+
+
 def test_a_vng_that_fails_is_not_remembered(tools: Path) -> None:
     (tools / "vng").write_text("#!/bin/sh\necho no such thing >&2; exit 1\n")
     for _ in range(2):
