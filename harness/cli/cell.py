@@ -112,7 +112,7 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         tree=source.tree,
         commit=source.commit,
         notes=source.notes,
-        kconfigs=tuple(arguments.kconfig or ()),
+        kconfigs=_kconfigs(arguments),
         config=arguments.config,
         settings=tuple(arguments.set),
         cc=arguments.cc or "",
@@ -136,6 +136,17 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         samples=_samples(arguments),
         known_programs=_programs(arguments),
     )
+
+
+def _kconfigs(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The fragments that were asked for, and what a dump needs to be read."""
+    named = tuple(arguments.kconfig or ())
+    if not getattr(arguments, "dump", False):
+        return named
+    from harness import crash
+
+    crash.check()
+    return named if "debuginfo" in named else (*named, "debuginfo")
 
 
 def _programs(arguments: argparse.Namespace) -> tuple[str, ...] | None:
@@ -169,6 +180,7 @@ def _guest(arguments: argparse.Namespace) -> GuestSpec:
         cmdline=tuple(arguments.append),
         gdb=arguments.gdb,
         qemu=tuple(arguments.qemu),
+        dump=getattr(arguments, "dump", False),
     )
 
 

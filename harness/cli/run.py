@@ -96,6 +96,12 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep", action="store_true", help="keep sources and guest for a look afterwards"
     )
+    group.add_argument(
+        "--dump",
+        action="store_true",
+        help="write the memory of a guest that hangs into the run directory and say what drgn reads"
+        " there; adds --kconfig debuginfo, a larger and slower build",
+    )
     group.add_argument("--output", metavar="DIR", help="parent of the run directory")
     _add_comparison(made)
 

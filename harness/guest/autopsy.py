@@ -16,15 +16,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness import hang, image
+from harness import crash, hang, image
 from harness.console import Console
 from harness.errors import HarnessError, StageError
+from harness.guest import dump
 from harness.guest.qemu import CONSOLE_ID
 from harness.guest.qmp import Monitor
 from harness.hang import Cpu
 
 FILE = "autopsy.txt"
 """All that was seen, in the directory of the guest."""
+
+CORE = "core"
+"""The memory of a guest that may be dumped, beside it."""
+
+CRASH = "crash.txt"
+"""What drgn read in that."""
 
 CMDLINE = "unknown_nmi_panic"
 """What a kernel is told so that it panics of an NMI."""
@@ -35,6 +42,7 @@ _QUIET_S = 0.15  # without a byte: it has all been shown
 _SHOWN_S = 1.5  # at most, for each
 _NMI_S = 2.0
 _TEXT_MAX = 2 << 20
+_LINES_MAX = 30
 _STACK = 16 << 10
 _PAGE = 4 << 10
 _KERNEL = 1 << 63
@@ -48,6 +56,7 @@ class Patient(Protocol):
     keys: int
     directory: Path
     vmlinux: Path
+    dumps: bool
 
     def pump(self, timeout_s: float) -> None:
         """Take in what comes from the guest; waits so long for something to come."""
@@ -94,17 +103,42 @@ def perform(guest: Patient, deadline: float) -> tuple[str, ...]:
     with guest.console.muted():
         with contextlib.suppress(StageError):
             registers, processors = _registers(guest)
+        core, undumped = _dump(guest)  # before an NMI makes something else of it
         alive = guest.answers()
         with contextlib.suppress(StageError):
             if not _sysrq(guest):
                 _nmi(guest)
     console = _since(guest.console.path, began)
-    told = hang.summary(console=console, processors=processors, alive=alive)
     done = time.monotonic() - deadline
     when = f"seen from {late:.1f} to {done:.1f} s after the deadline"
+    first, *rest = hang.summary(console=console, processors=processors, alive=alive)
+    told = (first, *undumped, *_read(guest, core), *rest)[:_LINES_MAX]
+    if core is not None:
+        when += f"; what the memory says was read by {time.monotonic() - deadline:.1f} s"
     whole = "\n".join([*told, "", when, "", registers.replace("\r", ""), "", console])
     (guest.directory / FILE).write_text(whole[:_TEXT_MAX])
     return told
+
+
+def _dump(guest: Patient) -> tuple[Path | None, tuple[str, ...]]:
+    """Where its memory is now, if it may be dumped; else a line that says why it is nowhere."""
+    if not guest.dumps:
+        return None, ()
+    core = guest.directory / CORE
+    try:
+        dump.write(guest.monitor, core)
+    except StageError as error:
+        return None, (error.message,)
+    return core, ()
+
+
+def _read(guest: Patient, core: Path | None) -> tuple[str, ...]:
+    """What drgn reads there, in short; all of it is in crash.txt."""
+    if core is None:
+        return ()
+    found = crash.read(core, guest.vmlinux)
+    (guest.directory / CRASH).write_text(found.text[:_TEXT_MAX])
+    return found.summary
 
 
 @contextlib.contextmanager

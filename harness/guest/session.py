@@ -43,6 +43,7 @@ class Session:
         self.keys = running.keys
         self.directory = running.directory
         self.vmlinux = vmlinux
+        self.dumps = plan.spec.dump
         self.console = running.console
         self._agent = running.agent
         self._nonce = running.nonce

@@ -2,12 +2,13 @@
 """Bad input: the code of docs/design.md and one sentence that names the thing and the place."""
 
 import errno
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
-from harness import cli, doctor
+from harness import cli, crash, doctor
 from harness.cli.run import for_git
 from harness.errors import ExitCode
 from tests.unit import fakes
@@ -146,6 +147,38 @@ def test_what_would_mean_something_else_is_refused(
         code = int(end.code or 0)
     assert code == ExitCode.USAGE
     assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [(), ("debuginfo",), ("other", "debuginfo")])
+def test_a_run_with_dumps_is_of_a_kernel_with_debug_information(
+    project: Path,
+    kernel: str,
+    asked: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crash, "check", lambda: None)
+    for name in ("debuginfo", "other"):
+        (project / f"kconfigs/{name}.config").write_text("# Help: x\nCONFIG_PCI=y\n")
+    named = [word for name in asked for word in ("--kconfig", name)]
+    for more, dump in (((), False), (("--dump",), True)):
+        cli.main(["run", "--tree", kernel, "--test", "zzz", "--json", *named, *more])
+        document = json.loads(capsys.readouterr().out)
+        journal = Path(document["run_dir"], "journal.jsonl").read_text()
+        cell = json.loads(journal.splitlines()[0])["cell"]
+        assert cell["guest"]["dump"] is dump
+        wanted = asked if asked or not dump else ("debuginfo",)
+        assert tuple(cell["kconfigs"]) == wanted
+
+
+def test_a_run_with_dumps_ends_at_once_where_nothing_reads_them(
+    project: Path, kernel: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    code, said = run(capsys, "run", "--tree", kernel, "--dump", "--output", str(project / "runs"))
+    assert code == ExitCode.HOST
+    assert "--dump needs drgn" in said and "pip install drgn" in said
+    assert not (project / "runs").exists()
 
 
 def test_json_says_the_same_and_nothing_else(
