@@ -15,9 +15,7 @@ from harness.splat.frames import LOCKING, REPORTING, TIMER, named
 KINDS = frozenset({"hung-task", "soft-lockup", "hard-lockup", "rcu-stall"})
 """Kinds of splats by which the kernel says that something does not get on."""
 
-SUMMARY_MAX = 30
-"""Lines of a summary."""
-
+_SUMMARY_MAX = 30
 _TASK = re.compile(r"task:(?P<name>.+?)\s+state:(?P<state>[A-Z])\b.*? pid:\s*(?P<pid>\d+)")
 _HELD = re.compile(r"\d+ locks? held by (?P<name>.+)/(?P<pid>\d+):")
 _FREE = re.compile(r"\s*free:(?P<pages>\d+)")
@@ -145,18 +143,17 @@ def interrupted(console: str) -> tuple[str, ...]:
 
 
 def summary(
-    *, console: str, processors: Sequence[Cpu], alive: bool, more: Sequence[str] = ()
+    *, console: str, processors: Sequence[Cpu], alive: bool, memory: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """30 lines at most, the first a sentence: what hangs, by what the console shows since SysRq was
     asked for and where each processor is. `alive`: the agent answers, so that it is not the whole
-    guest; `more`: what a dump of the memory says."""
+    guest; `memory`: what a dump of it says."""
     asleep = blocked(console)
     trace = interrupted(console)
-    told = [_headline(asleep, processors, trace, alive=alive)]
+    told = [_headline(asleep, processors, trace, alive=alive), *memory]
     told += [f"{one.name}/{one.pid} is blocked: {_path(one.stack)}" for one in asleep[:_TASKS_MOST]]
     if len(asleep) > _TASKS_MOST:
         told.append(f"{len(asleep) - _TASKS_MOST} more tasks are blocked")
-    told += more
     told += held(console)[:_LOCKS_MOST]
     told += [f"CPU {cpu.number} {_doing(cpu)}" for cpu in processors]
     if trace:
@@ -164,7 +161,7 @@ def summary(
     free = free_kib(console)
     if free is not None:
         told.append(f"{free >> 10} MiB of memory are free")
-    return tuple(told[:SUMMARY_MAX])
+    return tuple(told[:_SUMMARY_MAX])
 
 
 def _headline(

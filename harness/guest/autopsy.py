@@ -42,7 +42,6 @@ _QUIET_S = 0.15  # without a byte: it has all been shown
 _SHOWN_S = 1.5  # at most, for each
 _NMI_S = 2.0
 _TEXT_MAX = 2 << 20
-_LINES_MAX = 30
 _STACK = 16 << 10
 _PAGE = 4 << 10
 _KERNEL = 1 << 63
@@ -111,8 +110,12 @@ def perform(guest: Patient, deadline: float) -> tuple[str, ...]:
     console = _since(guest.console.path, began)
     done = time.monotonic() - deadline
     when = f"seen from {late:.1f} to {done:.1f} s after the deadline"
-    first, *rest = hang.summary(console=console, processors=processors, alive=alive)
-    told = (first, *undumped, *_read(guest, core), *rest)[:_LINES_MAX]
+    told = hang.summary(
+        console=console,
+        processors=processors,
+        alive=alive,
+        memory=(*undumped, *_read(guest, core)),
+    )
     if core is not None:
         when += f"; what the memory says was read by {time.monotonic() - deadline:.1f} s"
     whole = "\n".join([*told, "", when, "", registers.replace("\r", ""), "", console])
