@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -45,7 +46,7 @@
 #include "state.h"
 
 #define HUNG_CHECK_S	5	/* each time, a task that hangs is reported again */
-#define AGENT_VERSION	5
+#define AGENT_VERSION	6
 #define PORT_NAME	"harness.agent"
 #define FRAME_MAX	(16u << 20)
 #define REAP_MS		2000	/* for killed processes to go away */
@@ -294,6 +295,8 @@ static void run_child(const struct request *request, int out, int control)
 	}
 	for (env = request->env; *env; env++)
 		putenv(*env);
+	if (request->fail_nth && control < 0)
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	execvp(argv[0], argv);
 	dprintf(2, "harness agent: cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -319,7 +322,9 @@ pid_t spawn(const struct request *request, int control, int *output)
 
 void fail_command(uint32_t id, int error, uint32_t flags)
 {
-	struct exit_report report = { .status = -1, .signal = error, .flags = flags };
+	struct exit_report report = {
+		.status = -1, .signal = error, .flags = flags, .fault_left = NO_FAULT,
+	};
 
 	send_frame(F_EXIT, id, &report, sizeof(report));
 }
@@ -348,6 +353,7 @@ static bool parse_request(struct request *request, uint32_t id, char *data, uint
 	request->strings[3 + argc] = NULL;
 	request->env = request->strings + 4 + argc;
 	request->strings[n + 1] = NULL;
+	request->fail_nth = take_fault(request);
 	return true;
 }
 
@@ -356,6 +362,10 @@ void begin_command(const struct request *request)
 	memset(&running, 0, sizeof(running));
 	running.id = request->id;
 	running.output = -1;
+	running.fail_nth = request->fail_nth;
+	running.report.fault_left = NO_FAULT;
+	if (request->fail_nth)
+		allow_faults();
 	snprintf(running.nonce, sizeof(running.nonce), "%s", request->nonce);
 	mark("<5>harness %s: start %u %s\n", running.nonce, running.id, request->label);
 	state_before();
@@ -379,8 +389,10 @@ static void start_command(const struct request *request)
 	running.pid = spawn(request, -1, &running.output);
 	if (running.pid < 0) {
 		running.pid = 0;
-		fail_command(request->id, errno, 0);
+		return fail_command(request->id, errno, 0);
 	}
+	if (request->fail_nth)
+		arm_fault(running.pid, request->fail_nth);
 }
 
 static void start(uint8_t type, uint32_t id, char *data, uint32_t length)
@@ -452,6 +464,16 @@ static void finish_command(void)
 	end_command();
 }
 
+/* The next child that is dead, 0 for none; it can still be asked about. */
+static pid_t next_dead(void)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT))
+		return 0;
+	return info.si_pid;
+}
+
 static void reap(void)
 {
 	struct exit_report *report = &running.report;
@@ -460,9 +482,14 @@ static void reap(void)
 	int status;
 	pid_t pid;
 
-	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-		bool served = server_reaped(pid);
+	while ((pid = next_dead()) > 0) {
+		bool served;
 
+		if (pid == running.pid && running.fail_nth)
+			report->fault_left = left_of_fault(pid);
+		if (wait4(pid, &status, WNOHANG, &usage) != pid)
+			continue;
+		served = server_reaped(pid);
 		if (pid != running.pid)
 			continue;
 		report->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -13,6 +13,8 @@
 #define MAX_STRINGS	1024
 #define CONTROL_FD	3	/* in a server: its end of the control socket */
 #define STATE_CACHES	3	/* of slabs, whose objects are counted where that is exact */
+#define NO_FAULT	UINT64_MAX
+#define FAULT_VARIABLE	"HARNESS_FAIL_NTH="	/* of a request's environment */
 
 enum frame_type {
 	/* host to guest */
@@ -72,6 +74,7 @@ struct exit_report {
 	uint64_t system_us;
 	uint64_t max_rss_kib;
 	struct left left;
+	uint64_t fault_left;	/* of the N of a fault, 0: it came; NO_FAULT: none was asked for */
 } __attribute__((packed));
 
 /* F_EXEC, F_SERVE or F_CALL, taken apart. */
@@ -80,6 +83,7 @@ struct request {
 	uint32_t timeout_ms;
 	const char *nonce, *label, *cwd;
 	char **argv, **env;	/* each ends with NULL */
+	uint32_t fail_nth;	/* which call of its own is to fail; 0: none */
 	char *strings[MAX_STRINGS + 4];	/* an end of each, and one more variable */
 };
 
@@ -91,6 +95,7 @@ struct command {
 	bool served;		/* by a server, which is gone now */
 	uint64_t started_us;
 	uint64_t deadline_us;
+	uint32_t fail_nth;	/* as in its request */
 	char nonce[64];
 	struct exit_report report;
 };
@@ -128,6 +133,20 @@ int kill_leftovers(pid_t session);
 
 /* Mark the end of the running command, and report it. */
 void end_command(void);
+
+/* fault.c */
+
+/* Take N out of the environment of @request, where the host puts it. */
+uint32_t take_fault(struct request *request);
+
+/* Have the kernel's knobs allow the faults of all allocations. */
+void allow_faults(void);
+
+/* The N-th call of @pid fails, a child that asked to be traced and then to be exec()ed. */
+void arm_fault(pid_t pid, uint32_t nth);
+
+/* What is left of N; NO_FAULT where that is not known. */
+uint64_t left_of_fault(pid_t pid);
 
 /* server.c */
 void start_server(struct request *request);

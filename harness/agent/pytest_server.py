@@ -9,7 +9,9 @@ dependencies are. $HARNESS_CONTROL is "FD TOKEN", FD the agent's control socket 
 agent/server.c is the other side). A request is "TOKEN NODEID" and, in lines of their own, what the
 environment is to hold; the answer "TOKEN STATUS USER_US
 SYSTEM_US" with kselftest's status (0 pass, 1 fail, 4 skip) and the processor time that the test
-took; the first answer, to the token of the environment, says that pytest is there.
+took; the first answer, to the token of the environment, says that pytest is there. Where the
+environment has HARNESS_FAIL_NTH, that call of the test's fails (agent/fault.c), and the answer
+ends with what was left to count.
 
 What a test prints goes straight to the output, and KTAP around it; a token is in no output.
 """
@@ -66,11 +68,14 @@ class Control:
         os.set_inheritable(self._fd, False)
         os.register_at_fork(after_in_child=lambda: os.close(self._fd))
         self._spent = (0.0, 0.0)
+        self.fault = Fault(0)
 
     def answer(self, status: int) -> None:
         """End what was asked for last. The program ends too when a test closed the socket."""
         user, system = (now - then for now, then in zip(_spent(), self._spent, strict=True))
         text = f"{self._token} {status} {round(user * 1e6)} {round(system * 1e6)}"
+        if self.fault.nth:
+            text += f" {self.fault.left}"
         try:
             os.write(self._fd, text.encode())
         except OSError:
@@ -84,10 +89,37 @@ class Control:
         for variable in variables:
             name, _, value = variable.partition("=")
             os.environ[name] = value
+        self.fault = Fault(int(os.environ.pop("HARNESS_FAIL_NTH", "0")))
         _reap()
         _reseed()
         self._spent = _spent()
         return node
+
+
+class Fault:
+    """The kernel's counter of our thread: its `nth` call from arm() on fails; 0 for none.
+
+    What we do to end it is counted too: where that is the call that fails, the test had none.
+    """
+
+    def __init__(self, nth: int) -> None:
+        self.nth = self.left = nth
+        self._pid = os.getpid()
+        self._fd = os.open("/proc/thread-self/fail-nth", os.O_RDWR) if nth else -1
+
+    def __enter__(self) -> None:
+        if self.nth:
+            os.write(self._fd, b"%d" % self.nth)
+
+    def __exit__(self, *_: object) -> None:
+        if not self.nth or os.getpid() != self._pid:
+            return
+        try:
+            self.left = int(os.pread(self._fd, 32, 0))
+            os.write(self._fd, b"0")
+        except OSError:
+            self.left = max(1, self.left)
+        os.close(self._fd)
 
 
 class Server:
@@ -141,7 +173,8 @@ class Server:
         item = self._items.get(node)
         if item is not None:
             self._reports.clear()
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            with self._control.fault:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         elif not any(report.failed or report.skipped for report in self._reports):
             self._reports.clear()
         status, text = judge(self._reports)

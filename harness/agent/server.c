@@ -6,12 +6,14 @@
  * It has an end of a socket (SOCK_SEQPACKET, so a write is a message) as the
  * descriptor that HARNESS_CONTROL="FD TOKEN" names.  It answers
  *
- *	TOKEN STATUS USER_US SYSTEM_US
+ *	TOKEN STATUS USER_US SYSTEM_US [FAULT_LEFT]
  *
  * when it is ready, and then to each request "TOKEN ARGUMENT", whose token is a
  * new one every time: what a test prints or writes to any descriptor is no
- * answer.  Lines after the first are variables for the environment.  STATUS is what the exit status of a program would be; the two times
- * are what the test took of the processor.
+ * answer.  Lines after the first are variables for the environment.  STATUS is what the exit
+ * status of a program would be; the two times are what the test took of the processor.  One
+ * of the variables may be a fault's (fault.c): the server arms it around the test itself, and
+ * answers what is left.
  *
  * A call looks to the host like a command of its own.  When the server ends
  * meanwhile it does end like one, and the host starts another for the next.
@@ -114,6 +116,9 @@ void start_call(const struct request *request)
 	n = snprintf(text, sizeof(text), "%s %s", server.token, request->argv[0]);
 	for (char **env = request->env; *env && n < (int)sizeof(text); env++)
 		n += snprintf(text + n, sizeof(text) - n, "\n%s", *env);
+	if (request->fail_nth && n < (int)sizeof(text))
+		n += snprintf(text + n, sizeof(text) - n, "\n" FAULT_VARIABLE "%u",
+			      request->fail_nth);
 	if (n >= (int)sizeof(text))
 		return fail_command(request->id, ENAMETOOLONG, 0);
 	if (!server.pid || server.control < 0)
@@ -127,7 +132,7 @@ void start_call(const struct request *request)
 }
 
 /* The server has answered; it has flushed its output before. */
-static void finish_call(int status, uint64_t user_us, uint64_t system_us)
+static void finish_call(int status, uint64_t user_us, uint64_t system_us, uint64_t fault_left)
 {
 	struct exit_report *report = &running.report;
 
@@ -135,6 +140,7 @@ static void finish_call(int status, uint64_t user_us, uint64_t system_us)
 	report->status = status;
 	report->user_us = user_us;
 	report->system_us = system_us;
+	report->fault_left = fault_left;
 	drain(0);
 	if (kill_leftovers(running.pid))
 		report->flags |= EXIT_LEFTOVERS;
@@ -153,7 +159,7 @@ static void finish_call(int status, uint64_t user_us, uint64_t system_us)
 
 void serve_control(void)
 {
-	unsigned long long user_us, system_us;
+	unsigned long long user_us, system_us, fault_left = NO_FAULT;
 	char text[128], token[17];
 	ssize_t n;
 	int status;
@@ -170,9 +176,10 @@ void serve_control(void)
 	text[n] = '\0';
 	if (running.pid != server.pid || running.report.flags & EXIT_TIMED_OUT)
 		return;
-	if (sscanf(text, "%16s %d %llu %llu", token, &status, &user_us, &system_us) == 4 &&
+	if (sscanf(text, "%16s %d %llu %llu %llu", token, &status, &user_us, &system_us,
+		   &fault_left) >= 4 &&
 	    !strcmp(token, server.token) && status >= 0)
-		finish_call(status, user_us, system_us);
+		finish_call(status, user_us, system_us, fault_left);
 }
 
 void drop_output(void)

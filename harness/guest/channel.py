@@ -11,16 +11,18 @@ from harness.errors import StageError
 from harness.model import Command, Residue
 
 PORT = "harness.agent"
-VERSION = 5
+VERSION = 6
 _HEADER = struct.Struct("<IIB")
 _WAKE = struct.Struct("<Q32sIII")
-_EXIT = struct.Struct("<iiIQQQQ" + "QQQQiiiii")  # the second half is struct left
+_EXIT = struct.Struct("<iiIQQQQ" + "QQQQiiiii" + "Q")  # struct left, fault_left
 _FRAME_MAX = 16 << 20
 _HUNG_S, _LOCKUP_S, _STALL_S = 10, 12, 18  # at the host's own speed; kernels say 120, 20 and 21
 _SLOWEST = 3.0  # times that: a busy machine is not slow for ever
 _TIMED_OUT = 1
 _LEFTOVERS = 2
 _NO_SERVER = 4
+_NO_FAULT = (1 << 64) - 1
+_FAULT = "HARNESS_FAIL_NTH"
 
 
 class Kind(IntEnum):
@@ -62,7 +64,8 @@ class Hello:
 class Exit:
     """How a command ended, times in seconds; for a file read `signal` is an errno.
 
-    `unserved`: a call was not made, as the server it is for does not run (any more).
+    `unserved`: a call was not made, as the server it is for does not run (any more). `fault_left`
+    is as in CommandResult.
     """
 
     status: int
@@ -75,6 +78,7 @@ class Exit:
     max_rss_kib: int
     unserved: bool = False
     residue: Residue = Residue()
+    fault_left: int | None = None
 
 
 class FrameReader:
@@ -113,6 +117,7 @@ def pack_command(kind: Kind, ident: int, command: Command, *, nonce: str) -> byt
         command.cwd,
         *command.argv,
         *(f"{name}={value}" for name, value in command.env),
+        *([f"{_FAULT}={command.fail_nth}"] if command.fail_nth else []),
     ]
     timeout_ms = min(int(command.timeout_s * 1000), 0xFFFFFFFF)
     head = struct.pack("<II", timeout_ms, len(command.argv))
@@ -159,7 +164,7 @@ def parse_hello(data: bytes) -> Hello:
 def parse_exit(data: bytes) -> Exit:
     """The report at the end of a command."""
     try:
-        status, signal, flags, wall, user, system, rss, *left = _EXIT.unpack(data)
+        status, signal, flags, wall, user, system, rss, *left, fault = _EXIT.unpack(data)
     except struct.error:
         raise StageError("the guest's agent sent a malformed exit report") from None
     return Exit(
@@ -173,6 +178,7 @@ def parse_exit(data: bytes) -> Exit:
         max_rss_kib=rss,
         unserved=bool(flags & _NO_SERVER),
         residue=_residue(*left),
+        fault_left=None if fault == _NO_FAULT else fault,
     )
 
 

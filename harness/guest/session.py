@@ -145,6 +145,7 @@ class Session:
             argv=command.server,
             label=f"{command.label}: its server",
             timeout_s=_SERVE_S * self.slowness,
+            fail_nth=0,
         )
         ended, _ = self._exchange(channel.Kind.SERVE, start, on_output)
         self.server = command.server if ended.status == 0 else ()
@@ -186,6 +187,7 @@ class Session:
             system_s=end.system_s if end else 0.0,
             max_rss_kib=end.max_rss_kib if end else 0,
             residue=end.residue if end else Residue(),
+            fault_left=end.fault_left if end else None,
             splats=self.console.during(self._ident),
             autopsy=seen,
         )

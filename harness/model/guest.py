@@ -61,6 +61,9 @@ class Command:
 
     With a `server`, the command line of a long-lived process that shares `cwd` and `env`, argv
     is the one request to it (agent/server.c); it is started when it does not run.
+
+    `fail_nth`: that call of the program's main thread, of those that the kernel can have fail,
+    does (kconfigs/fault.config); 0 for none.
     """
 
     argv: tuple[str, ...]
@@ -70,6 +73,7 @@ class Command:
     label: str = "command"
     patient: bool = False
     server: tuple[str, ...] = ()
+    fail_nth: int = 0
 
 
 class Loss(StrEnum):
@@ -119,7 +123,8 @@ class CommandResult:
     `output` is both streams in order, its first 4 MiB at most, `dropped` the bytes beyond;
     `splats` what the kernel reported meanwhile, `residue` what is left of it; `autopsy` what a
     look at a guest that did not get on has shown, a sentence and up to 29 lines more. Times in
-    seconds, `max_rss_kib` in KiB.
+    seconds, `max_rss_kib` in KiB. `fault_left` is what was left to count of fail_nth, 0 where that
+    call came and failed; None where nothing was to fail, or the guest is lost.
     """
 
     output: bytes = b""
@@ -137,6 +142,7 @@ class CommandResult:
     splats: tuple[Splat, ...] = ()
     autopsy: tuple[str, ...] = ()
     residue: Residue = Residue()
+    fault_left: int | None = None
 
     @property
     def text(self) -> str:

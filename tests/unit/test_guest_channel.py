@@ -43,6 +43,20 @@ def test_a_malformed_exit_is_refused() -> None:
         channel.parse_exit(b"short")
 
 
+@pytest.mark.parametrize(("left", "told"), [(0, 0), (7, 7), ((1 << 64) - 1, None)])
+def test_what_is_left_of_a_fault(left: int, told: int | None) -> None:
+    report = struct.pack("<iiIQQQQQ", 0, 0, 0, 1, 2, 3, 4, left)
+    assert channel.parse_exit(report).fault_left == told
+
+
+def test_a_fault_is_asked_for_in_the_environment() -> None:
+    frames = [
+        channel.pack_command(kind, 1, Command(argv=("a",), fail_nth=nth), nonce="n")
+        for kind, nth in ((channel.Kind.EXEC, 3), (channel.Kind.CALL, 3), (channel.Kind.EXEC, 0))
+    ]
+    assert [b"HARNESS_FAIL_NTH=3\0" in frame for frame in frames] == [True, True, False]
+
+
 def event(name: str, **data: object) -> bytes:
     return json.dumps({"event": name, "data": data}).encode() + b"\r\n"
 
