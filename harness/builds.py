@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import cache, elf, kernel, modules, places, symbols
+from harness import cache, elf, failnth, kernel, modules, places, symbols
 from harness.execution import Execution, Target
 from harness.model import Base, Kconfig, Kernel, Mount, Series, Splat, Step
 from harness.record import Record
@@ -15,6 +15,8 @@ from harness.stages import Stages
 from harness.suites import Modules
 from harness.toolchain import Toolchain
 from harness.watch import Watch
+
+_SITES_S = 300.0  # some fifty objects to compile again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +83,32 @@ class Builds:
         if execution.splats:
             execution.say_more(self.places(step, execution.splats))
 
+    def find_sites(self, step: Step, execution: Execution) -> None:
+        """Where in the sources what was made to fail is."""
+        frames = failnth.callers(execution.results)
+        if frames:
+            with self._stages.stage(f"sites {step.label}") as said:
+                found = symbols.decode(frames, self._about(step), within_s=_SITES_S)
+                said.append(f"{len(found.places)} of {len(frames)} callers placed")
+            execution.places = found.places
+            self._record.frames(step.label, tuple(found.places.values()))
+
     def places(self, step: Step, splats: Sequence[Splat]) -> Mapping[Splat, Splat]:
         """What splats of a step's kernel say of the sources, by the splats as they were."""
+        with self._stages.stage(f"symbols {step.label}") as said:
+            found = places.find(splats, self._about(step), step.stack)
+            said.append(f"{found.placed} of {found.frames} frames")
+        return found.splats
+
+    def _about(self, step: Step) -> symbols.Built:
         wanted, built = self._wanted, self._built[step.label]
-        about = symbols.Built(
+        return symbols.Built(
             base=wanted.base,
             kernel=built.kernel,
             objects=kernel.objects_key(wanted.kconfig, wanted.toolchain),
             touched=frozenset(file for patch in step.stack.patches for file in touched(patch)),
             modules=built.files,
         )
-        with self._stages.stage(f"symbols {step.label}") as said:
-            found = places.find(splats, about, step.stack)
-            said.append(f"{found.placed} of {found.frames} frames")
-        return found.splats
 
     def _make_kernel(self, step: Step) -> Kernel:
         directory = self._record.kernel_dir(step.label)

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness import host, plan, verdict
+from harness import failnth, host, plan, verdict
 from harness.boots import Needs
 from harness.earlier import Found
 from harness.guest import Guest
@@ -18,6 +18,7 @@ from harness.model import (
     Cell,
     Command,
     CommandResult,
+    Frame,
     Kernel,
     Loss,
     Mount,
@@ -28,6 +29,7 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
+from harness.shots import Shots
 from harness.suites.judge import by_host, judge
 from harness.watch import Watch
 
@@ -44,6 +46,9 @@ class Target:
     kernel: Kernel
     mounts: tuple[Mount, ...] = ()
 
+
+Queue = plan.Queue | Shots
+"""What is next, and that it is done."""
 
 Look = Callable[[Guest], None]
 """Called with the guest of the last test, before it goes."""
@@ -67,7 +72,8 @@ class Source(Protocol):
 
 
 class Execution:
-    """Runs tests on one kernel. What is known so far is in `results` and `stray` at any time."""
+    """Runs tests on one kernel. What is known so far is in `results` and `stray` at any time;
+    `places` are what was found out of the frames of what was made to fail."""
 
     def __init__(
         self,
@@ -87,13 +93,14 @@ class Execution:
         self._earlier = earlier
         self._lock = threading.RLock()
         self._leaks = Leaks(target.kernel, watch)
-        self._queue = plan.Queue((), Rounds())
+        self._queue: Queue = plan.Queue((), Rounds())
         self._order: dict[str, int] = {}
         self._seats: list[Seat] = []
         self._stopped = False
         self._count = 1
         self._results: list[Result] = []
         self.stray: list[Splat] = []
+        self.places: Mapping[Frame, Frame] = {}
 
     @property
     def results(self) -> list[Result]:
@@ -156,7 +163,11 @@ class Execution:
             return
         self._stopped = False
         groups = plan.groups(tests, self._fit)
-        self._queue = queue = plan.Queue(groups, rounds, first)
+        self._queue = plan.Queue(groups, rounds, first)
+        if self._cell.fail_nth is not None:
+            self._queue = Shots(tests, self._cell.fail_nth)
+            groups *= self._cell.fail_nth.most  # at least as many as there are guests
+        queue = self._queue
         self._count = count = 1 if look or alone else self._guests_at_once(len(groups))
         if count == 1:
             self._work(queue, look)
@@ -176,7 +187,7 @@ class Execution:
             self._watch.note(f"{max(1, room)} guests at once: there is no memory for {wanted}")
         return max(1, min(wanted, room))
 
-    def _work_together(self, queue: plan.Queue, count: int) -> None:
+    def _work_together(self, queue: Queue, count: int) -> None:
         with ThreadPoolExecutor(count) as pool:
             workers = [pool.submit(self._work, queue) for _ in range(count)]
             try:
@@ -188,14 +199,14 @@ class Execution:
             for worker in workers:
                 worker.result()
 
-    def _stop(self, queue: plan.Queue) -> None:
+    def _stop(self, queue: Queue) -> None:
         """Have every worker come to its end now."""
         with self._lock:
             self._stopped = queue.over = True
             for seat in self._seats:
                 seat.abort()
 
-    def _work(self, queue: plan.Queue, look: Look | None = None) -> None:
+    def _work(self, queue: Queue, look: Look | None = None) -> None:
         with Seat(self._boot, self._leave, self._search) as seat:
             with self._lock:
                 self._seats.append(seat)
@@ -269,7 +280,7 @@ class Execution:
 
     def _run_test(self, seat: "Seat", test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""
-        faults: list[str] = []
+        retried: list[str] = []
         for attempt in range(_RETRIES + 1):
             if self._stopped:
                 return None
@@ -284,18 +295,18 @@ class Execution:
             if ended.started and not by_host(ended):
                 break
             if ended.started:
-                faults.append(f"{ended.loss} (boot {boot})")
-                self._say_fault(test, ended.loss, boot)
+                retried.append(f"{ended.loss} (boot {boot})")
+                self._say_lost(test, ended.loss, boot)
             seat.leave(hurry=True)  # an earlier test's late damage, or the host's
-        result = self._judge(test, ended, boot=boot, number=number, faults=tuple(faults))
+        result = self._judge(test, ended, boot=boot, number=number, retried=tuple(retried))
         self._leaks.add(boot, Ran(test=test, ended=ended, number=number))
         if ended.loss is not None or guest.loss is not None or _wedged(result):
             seat.leave(hurry=True)
         return result
 
-    def _say_fault(self, test: Test, loss: Loss, boot: int) -> None:
+    def _say_lost(self, test: Test, loss: Loss, boot: int) -> None:
         with self._lock:
-            self._record.fault(test.name, kernel=self._target.label, boot=boot, what=str(loss))
+            self._record.lost(test.name, kernel=self._target.label, boot=boot, what=str(loss))
             self._watch.note(f"{test.name} runs again, in a new guest: {loss}")
 
     def _run_command(self, guest: Guest, test: Test, boot: int) -> CommandResult:
@@ -312,6 +323,7 @@ class Execution:
                 label=test.name,
                 patient=bool(test.expect_splat) or self._cell.guest.gdb,
                 server=test.server,
+                fail_nth=test.fail_nth,
             )
         )
 
@@ -324,11 +336,13 @@ class Execution:
         return test.timeout_s * slowness * max(1.0, crowd)
 
     def _judge(
-        self, test: Test, ended: CommandResult, *, boot: int, number: int, faults: tuple[str, ...]
+        self, test: Test, ended: CommandResult, *, boot: int, number: int, retried: tuple[str, ...]
     ) -> Result:
         label = self._target.label
         result = judge(test, ended, kernel=label, boot=boot)
-        result = replace(result, round=number, faults=faults)
+        result = replace(result, round=number, retried=retried)
+        if test.fail_nth:
+            result = failnth.tell(result, test, ended, self._record.console(boot))
         result = self._expected(result)
         with self._lock:
             self._record.result(result)

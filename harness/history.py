@@ -18,6 +18,7 @@ from typing import Any
 
 from harness import cache
 from harness.errors import HostError, UsageError
+from harness.failnth import COUNTING
 from harness.journal import amended
 
 _BUSY_S = 60.0
@@ -242,9 +243,11 @@ class _Run:
         self.count = len(self._results)
 
     def results(self) -> Iterator[tuple[object, ...]]:
-        """Rows of the table of results, without those that were taken from another run."""
+        """Rows of the table of results, without those that were taken from another run, and
+        without shots (shots.py): what a test does with a fault says nothing of what it does."""
         for one in self._results:
-            if one.get("known_from"):
+            fault = one.get("fault")
+            if one.get("known_from") or (fault and fault["nth"] != COUNTING):
                 continue
             kernel = one["kernel"]
             yield (

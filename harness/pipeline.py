@@ -11,6 +11,7 @@ from harness import (
     apply,
     boots,
     context,
+    failnth,
     kernel,
     known,
     measure,
@@ -207,12 +208,14 @@ class CellRun:
             return
         try:
             with self._stages.stage(f"run {step.label}") as said, self._ready.saved:
-                self._watch.planned(len(tests) * self._cell.rounds.count)
+                count = 0 if self._cell.fail_nth else len(tests) * self._cell.rounds.count
+                self._watch.planned(count)
                 execution.run(tests, self._keep if self._look is not None and last else None)
                 counts = _count(execution.results)
                 said.append(f"{counts}, guests: {' and '.join(self._ready.boots.used)}")
         finally:
             self._ready.builds.find_places(step, execution)  # of the report that may be why it ends
+            self._ready.builds.find_sites(step, execution)
 
     def _known_of_test(self, label: str, test: str, number: int) -> Found | None:
         """What a run that was interrupted knows of a test's round."""
@@ -266,7 +269,9 @@ class CellRun:
 
     def _as_asked(self, test: Test) -> Test:
         samples = self._cell.samples or test.samples
-        return replace(test, isolation=self._cell.isolation or test.isolation, samples=samples)
+        alone = "test" if self._cell.fail_nth else ""  # a guest for each shot
+        isolation = alone or self._cell.isolation or test.isolation
+        return replace(test, isolation=isolation, samples=samples)
 
     def _keep(self, guest: Guest) -> None:
         assert self._look is not None
@@ -295,6 +300,7 @@ class CellRun:
             splats=tuple(splat for one in known for splat in one.splats),
             stray=verdict.marked(patched.stray if patched else (), shown),
             unfinished=tuple(t.name for t in self._planned if t.name not in tested),
+            sites=failnth.sites(patched.results, patched.places, patched.stray) if patched else (),
         )
 
     def _column(

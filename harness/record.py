@@ -5,6 +5,7 @@ journal.jsonl is appended to and synced line by line, so a result once recorded 
 crash; run.json comes at the end, whole.
 """
 
+import contextlib
 import hashlib
 import itertools
 import re
@@ -19,6 +20,7 @@ from harness.model import (
     SCHEMA,
     Base,
     Cell,
+    Frame,
     Kernel,
     Mount,
     Result,
@@ -52,6 +54,12 @@ class Record(Journal):
         path.mkdir(parents=True)
         self.write("boot", boot=number)
         return number, path
+
+    def console(self, boot: int) -> bytes:
+        """What is on the console of a boot by now; nothing where there is none."""
+        with contextlib.suppress(OSError):
+            return (self.path / "boots" / f"{boot:03}" / "console.log").read_bytes()
+        return b""
 
     def cell(self, cell: Cell, argv: list[str]) -> None:
         """What is run, with the patches' digests, and the command line that asked for it."""
@@ -110,9 +118,9 @@ class Record(Journal):
         """A test begins: without a result after it, it crashed."""
         self.write("start", test=test, kernel=kernel, boot=boot)
 
-    def fault(self, test: str, *, kernel: str, boot: int, what: str) -> None:
+    def lost(self, test: str, *, kernel: str, boot: int, what: str) -> None:
         """A guest was lost that was the host's to keep; the test starts again in a new one."""
-        self.write("fault", test=test, kernel=kernel, boot=boot, what=what)
+        self.write("lost", test=test, kernel=kernel, boot=boot, what=what)
 
     def contexts(
         self, label: str, contexts: Mapping[str, str], mounts: Sequence[Mount] = ()
@@ -140,6 +148,10 @@ class Record(Journal):
     def stray(self, label: str, splats: Sequence[Splat]) -> None:
         """All splats so far that no test of a kernel has; the last such line counts."""
         self.write("stray", kernel=label, splats=[asdict(splat) for splat in splats])
+
+    def frames(self, label: str, frames: Sequence[Frame]) -> None:
+        """Where frames of traces are that no splat has: those of what was made to fail."""
+        self.write("frames", kernel=label, frames=[asdict(frame) for frame in frames])
 
     def settled(self, one: Settled) -> None:
         """What reruns of a test have shown."""
@@ -188,6 +200,7 @@ def document(run: Run, exit_code: int, error: str = "") -> dict[str, Any]:
         "splats": [asdict(splat) for splat in (*run.splats, *run.stray)],
         "warnings": list(run.warnings),
         "unfinished": list(run.unfinished),
+        **({"sites": [asdict(site) for site in run.sites]} if run.sites else {}),
         **({"inherited": _inherited(run)} if any(row.marks for row in run.rows) else {}),
         **({"error": error} if error else {}),
     }

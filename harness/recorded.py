@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from harness import cache, journal, verdict
+from harness import cache, failnth, journal, verdict
 from harness.journal import STAMP
 from harness.model import (
     Base,
     Better,
     Disk,
+    Frame,
     Kernel,
     Metric,
     Outcome,
@@ -31,6 +32,8 @@ from harness.model import (
     Tally,
     Test,
     Verdict,
+    fault_of,
+    frame_of,
     splat_of,
 )
 
@@ -227,7 +230,14 @@ def _run(
         stray=verdict.marked(stray.get(ran, ()), shown),
         warnings=tuple(known.get("warnings", ())),
         unfinished=tuple(t for t in plan["tests"] if t not in {one.test for one in tip}),
+        sites=failnth.sites(tip, _places(events, label), stray.get(ran, ())),
     )
+
+
+def _places(events: Events, label: str) -> dict[Frame, Frame]:
+    """What was found out of frames of a kernel's traces, by the frames as they were."""
+    lines = [event["frames"] for event in events.get("frames", ()) if event["kernel"] == label]
+    return {frame.bare: frame for one in lines for frame in map(frame_of, one)}
 
 
 def _settled(events: Events) -> dict[str, Settled]:
@@ -304,12 +314,13 @@ def _result(event: dict[str, Any]) -> Result:
             for s in event["subtests"]
         ),
         splats=tuple(splat_of(splat) for splat in event["splats"]),
+        fault=fault_of(event.get("fault")),
         metrics=tuple(
             Metric(name=m["name"], value=m["value"], unit=m["unit"], better=Better(m["better"]))
             for m in event.get("metrics", ())
         ),
         autopsy=tuple(event.get("autopsy", ())),
-        faults=tuple(event.get("faults", ())),
+        retried=tuple(event.get("retried", ())),
     )
 
 

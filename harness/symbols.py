@@ -49,10 +49,10 @@ class Decoded:
     why: dict[Frame, str]
 
 
-def decode(frames: Iterable[Frame], built: Built) -> Decoded:
+def decode(frames: Iterable[Frame], built: Built, *, within_s: float = _TIME_S) -> Decoded:
     """Where the frames are, as far as it is found out within a minute; never an error."""
     every = list(dict.fromkeys(frames))
-    work = _Work(built)
+    work = _Work(built, within_s)
     wanted = [frame for frame in every if not frame.module]
     try:
         work.ask_modules([frame for frame in every if frame.module])
@@ -69,9 +69,10 @@ def decode(frames: Iterable[Frame], built: Built) -> Decoded:
 class _Work:
     """One decoding: what is found by now, and until when."""
 
-    def __init__(self, built: Built) -> None:
+    def __init__(self, built: Built, within_s: float) -> None:
         self._built = built
-        self._deadline = time.monotonic() + _TIME_S
+        self._within_s = within_s
+        self._deadline = time.monotonic() + within_s
         self.places: dict[Frame, Frame] = {}
         self.why: dict[Frame, str] = {}
 
@@ -154,7 +155,7 @@ class _Work:
         env = toolchain.environment(taken.dir)
         try:
             if time.monotonic() > self._deadline:
-                self.why |= dict.fromkeys(frames, f"not within {_TIME_S:.0f} s")
+                self.why |= dict.fromkeys(frames, f"not within {self._within_s:.0f} s")
                 return
             recompile.with_lines(
                 taken, objects, name, output=output, env=env, timeout_s=self._left_s()

@@ -82,8 +82,9 @@ class Terminal(logging.Handler):
 
     def ended(self, result: Result) -> None:
         """See watch.Watch."""
-        if self._live and not result.outcome.bad:
-            return
+        shot = result.fault is not None and result.fault.injected
+        if (self._live or shot) and not result.outcome.bad:
+            return  # of shots there are hundreds
         outcome = paint(f"{result.outcome:<8}", outcome_colour(result.outcome), colour=self._colour)
         self._line(f"  {outcome} {result.test} ({result.kernel}) {result.duration_s:.2f} s")
 

@@ -2,6 +2,7 @@
 """The options that describe a cell: series, tree, configuration, guest, tests."""
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from harness import project
 from harness.cli import parser
 from harness.errors import UsageError
-from harness.model import Cell, GuestSpec, Mount, Reruns, Rounds, Series
+from harness.model import Cell, FailNth, GuestSpec, Mount, Reruns, Rounds, Series
 
 _TIMEOUT_MAX_S = 7 * 86400.0
+_FAIL_NTH_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,18 +137,38 @@ def from_arguments(arguments: argparse.Namespace, mounts: tuple[Mount, ...] = ()
         reruns=_reruns(arguments),
         samples=_samples(arguments),
         known_programs=_programs(arguments),
+        fail_nth=_fail_nth(arguments),
     )
 
 
 def _kconfigs(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The fragments that were asked for, and what a dump needs to be read."""
+    """As asked for, and what faults and the reading of a dump need."""
     named = tuple(arguments.kconfig or ())
-    if not getattr(arguments, "dump", False):
-        return named
-    from harness import crash
+    needed = [] if _fail_nth(arguments) is None else ["fault"]
+    if getattr(arguments, "dump", False):
+        from harness import crash
 
-    crash.check()
-    return named if "debuginfo" in named else (*named, "debuginfo")
+        crash.check()
+        needed.append("debuginfo")
+    return (*named, *(name for name in needed if name not in named))
+
+
+def _fail_nth(arguments: argparse.Namespace) -> FailNth | None:
+    """MOST, or A-B of those that a run has shown."""
+    text: str | None = getattr(arguments, "fail_nth", None)
+    if text is None:
+        return None
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)", text or str(FailNth().most))
+    first, most = (int(found[1] or "1"), int(found[2])) if found else (1, 0)
+    if not 1 <= first <= most <= _FAIL_NTH_MAX:
+        raise UsageError(f"--fail-nth {text}: expected MOST or A-B, {_FAIL_NTH_MAX} at most")
+    others = ("base", "each_patch", "repeat", "until_fail", "keep", "gdb")
+    if other := next((name for name in others if getattr(arguments, name, None)), ""):
+        raise UsageError(
+            f"--fail-nth and --{other.replace('_', '-')} exclude each other",
+            hint="the base has a run of its own: --pick 0" if other == "base" else "",
+        )
+    return FailNth(first=first, most=most)
 
 
 def _programs(arguments: argparse.Namespace) -> tuple[str, ...] | None:

@@ -92,6 +92,13 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--repeat", type=int, metavar="N", help="run the plan N times")
     group.add_argument("--until-fail", action="store_true", help="repeat until a test fails")
+    group.add_argument(
+        "--fail-nth",
+        nargs="?",
+        const="",
+        metavar="MOST|A-B",
+        help="have each call of each test that can fail do so, one in each run (default: 1000)",
+    )
     group.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
     group.add_argument(
         "--keep", action="store_true", help="keep sources and guest for a look afterwards"

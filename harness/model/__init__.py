@@ -11,6 +11,7 @@ from harness.model.bisect import (
     Space,
     Wish,
 )
+from harness.model.fault import BadShot, Chain, Fault, Site, fault_of
 from harness.model.guest import (
     GUEST_MOUNTS,
     Command,
@@ -26,6 +27,7 @@ from harness.model.matrix import AXES, Ended, Kind, MatrixCell, Shape, Task
 from harness.model.metric import Better, Comparison, Metric
 from harness.model.run import (
     Cell,
+    FailNth,
     Mark,
     Outcome,
     Reruns,
@@ -42,17 +44,19 @@ from harness.model.run import (
     Verdict,
 )
 from harness.model.source import Base, Fragment, Kconfig, Kernel, Patch, Series
-from harness.model.splat import Frame, Position, Splat, splat_of
+from harness.model.splat import Frame, Position, Splat, frame_of, splat_of
 
 SCHEMA = 1
 """Version that every JSON document and journal line carries."""
 
 __all__ = [
     "AXES",
+    "BadShot",
     "Base",
     "Better",
     "Candidate",
     "Cell",
+    "Chain",
     "Command",
     "CommandResult",
     "Comparison",
@@ -60,6 +64,8 @@ __all__ = [
     "Disk",
     "Ended",
     "Fragment",
+    "FailNth",
+    "Fault",
     "Frame",
     "GOOD",
     "GUEST_MOUNTS",
@@ -88,6 +94,7 @@ __all__ = [
     "Series",
     "Settled",
     "Shape",
+    "Site",
     "Signature",
     "Space",
     "Splat",
@@ -99,5 +106,7 @@ __all__ = [
     "Test",
     "Verdict",
     "Wish",
+    "fault_of",
+    "frame_of",
     "splat_of",
 ]

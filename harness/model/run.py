@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from harness.model.fault import Fault, Site
 from harness.model.guest import Disk, GuestSpec, Mount
 from harness.model.metric import Comparison, Metric
 from harness.model.source import Series
@@ -60,7 +61,8 @@ class Test:
     whom it may share a boot; `guest` (vng, any) whether it needs the host's root; `expect_splat`
     are parts of `kind: title`, or /regular expressions/, of what the kernel has to report; `server`
     is as in Command; `disk` is its suite's, whose path it finds in SCRATCH_DEV; `samples`: how
-    often it runs on base and patched, in turn, where these are compared (measure.py)."""
+    often it runs on base and patched, in turn, where these are compared (measure.py). `fail_nth`
+    is as in Command."""
 
     name: str
     argv: tuple[str, ...]
@@ -72,14 +74,16 @@ class Test:
     server: tuple[str, ...] = ()
     disk: Disk | None = None
     samples: int = 1
+    fail_nth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one test did on one kernel. `kernel` is base, tip or a patch number; `boot` the
     number of the boot in the run directory, `round` that of the repetition, from 1. `detail`
-    says in one line why it is not a pass, `autopsy` in 30 at most what a hang hangs in; for
-    `faults`, those of the host, it ran again before this, each with its boot."""
+    says in one line why it is not a pass, `autopsy` in 30 at most what a hang hangs in. It was
+    `retried` for faults of the host, each with its boot. `fault` is what was made to fail, None
+    outside of shots (shots.py)."""
 
     test: str
     outcome: Outcome
@@ -93,7 +97,8 @@ class Result:
     splats: tuple[Splat, ...] = ()
     metrics: tuple[Metric, ...] = ()
     autopsy: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
+    retried: tuple[str, ...] = ()
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,15 @@ class Rounds:
     count: int = 1
     until_fail: bool = False
     fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailNth:
+    """Which calls of each test are to fail, one in each run: from `first` to `most`; from 1 on, of
+    those with more calls so many spread over all."""
+
+    first: int = 1
+    most: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +196,8 @@ class Cell:
     many as there are processors for; `with_base` also runs the unpatched base, `each_patch` a
     kernel for each patch as well; with `fresh_base` the base's results are no other run's;
     `samples` as in Test, for all tests, None for what their suites say. `accel` is kvm, tcg or None
-    to find out. A kernel that is one of `known_programs` (Builds.program()) is not run.
+    to find out. With `fail_nth` tests are shot at (docs/fault-injection.md). A kernel that is one
+    of `known_programs` (Builds.program()) is not run.
     """
 
     stack: Series
@@ -212,6 +227,7 @@ class Cell:
     reruns: Reruns = Reruns()
     samples: int | None = None
     known_programs: tuple[str, ...] | None = None
+    fail_nth: FailNth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +280,7 @@ class Run:
 
     `splats` belong to tests; `stray` ones were printed outside of every test and not by the base
     kernel. `warnings` are the compiler's, in files that the series touches; `unfinished` are the
-    planned tests without a result.
+    planned tests without a result; `sites` where calls were made to fail.
     """
 
     directory: Path
@@ -279,3 +295,4 @@ class Run:
     stray: tuple[Splat, ...] = ()
     warnings: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    sites: tuple[Site, ...] = ()

@@ -2,7 +2,7 @@
 """What a kernel reports about itself. No I/O here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -36,6 +36,11 @@ class Frame(Position):
     exact: bool = False
     stack: str = ""
     inlines: tuple[Position, ...] = ()
+
+    @property
+    def bare(self) -> "Frame":
+        """As the kernel prints it."""
+        return replace(self, file="", line=0, patch="", near="", inlines=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +81,12 @@ class Splat:
 def splat_of(told: Mapping[str, Any]) -> Splat:
     """A splat that went through JSON, where tuples are lists."""
     lists: dict[str, Any] = {key: tuple(told[key]) for key in ("fingerprint", "text")}
-    frames = tuple(_frame_of(one) for one in told.get("frames", ()))
+    frames = tuple(frame_of(one) for one in told.get("frames", ()))
     return Splat(**{**told, **lists, "frames": frames})
 
 
-def _frame_of(told: Mapping[str, Any]) -> Frame:
+def frame_of(told: Mapping[str, Any]) -> Frame:
+    """A frame that went through JSON."""
     return Frame(**{**told, "inlines": tuple(Position(**one) for one in told["inlines"])})
 
 

@@ -20,6 +20,7 @@ FORMATS = {
     "b4": "JSON for `b4 review`",
     "markdown": "for a GitHub step summary",
     "mail": "a reply for the mailing list",
+    "sites": "Markdown, of --fail-nth: which calls were made to fail",
 }
 """The rooms here that make reports, and what each is for."""
 

@@ -12,7 +12,7 @@ from harness import cache, verdict
 from harness.errors import HarnessError
 from harness.model import Frame, Outcome, Position, Row, Run, Splat, Verdict
 from harness.recorded import Recorded
-from harness.report import Options, figures, patches
+from harness.report import Options, figures, patches, sites
 from harness.report.paint import fit, outcome_colour, paint, squeeze, wrapped
 
 _VERDICTS = {Verdict.FIXED: "32", Verdict.NEW: "31;1", Verdict.CHANGED: "31"}
@@ -70,6 +70,7 @@ def _lines(run: Run, *, colour: bool, width: int) -> Iterator[str]:
     for splat in run.stray:
         when = f"{PHASES.get(splat.phase, 'outside of the tests')}, boot {splat.boot}"
         yield from splat_lines(splat, when, colour=colour, width=width)
+    yield from sites.lines(run)
     if run.warnings:
         yield ""
         yield f"{len(run.warnings)} compiler warning{'s' * (len(run.warnings) > 1)}:"
@@ -119,8 +120,8 @@ def _row(row: Row, name: int, *, with_base: bool, colour: bool) -> str:
 def _why(row: Row, *, width: int) -> Iterator[str]:
     """A few lines for whatever is no pass at the first try."""
     base = row.base
-    if row.result.faults:
-        yield from wrapped(f"ran again after: {', '.join(row.result.faults)}", width)
+    if row.result.retried:
+        yield from wrapped(f"ran again after: {', '.join(row.result.retried)}", width)
     if base is not None and base.outcome is not Outcome.PASS and base.detail:
         yield from wrapped(f"base: {base.detail}", width)
     if row.result.outcome is not Outcome.PASS and row.result.detail:

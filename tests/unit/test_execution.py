@@ -20,6 +20,7 @@ from harness.model import (
     Cell,
     Command,
     CommandResult,
+    FailNth,
     Kernel,
     Loss,
     Mount,
@@ -229,13 +230,13 @@ def test_a_fault_of_the_host_costs_a_guest_and_not_the_test(
     tests = [one("a/1"), one("a/2"), one("a/3")]
     made, guests, _ = run(tmp_path, tests, lost_by(loss, times))
     assert [str(result.outcome) for result in made.results] == ["pass", outcome, "pass"]
-    faults = [fault for result in made.results for fault in result.faults]
-    assert len(faults) == min(times, 2)
-    assert all(fault.startswith(f"{loss} (boot ") for fault in faults)
+    again = [fault for result in made.results for fault in result.retried]
+    assert len(again) == min(times, 2)
+    assert all(fault.startswith(f"{loss} (boot ") for fault in again)
     assert len(guests.needs) == times + 1
     (directory,) = tmp_path.iterdir()
-    told = [line for line in journal.read(directory) if line["event"] == "fault"]
-    assert [(line["test"], line["what"]) for line in told] == [("a/2", str(loss))] * len(faults)
+    told = [line for line in journal.read(directory) if line["event"] == "lost"]
+    assert [(line["test"], line["what"]) for line in told] == [("a/2", str(loss))] * len(again)
 
 
 def test_what_the_kernel_is_to_blame_for_is_not_run_again(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_what_the_kernel_is_to_blame_for_is_not_run_again(tmp_path: Path) -> Non
         made, _, _ = run(tmp_path, [one("a/2")], lost_by(loss, 1, splats=splats))
         assert [result.outcome.bad for result in made.results] == [True]
         assert made.results[0].outcome is not Outcome.ERROR
-        assert not made.results[0].faults
+        assert not made.results[0].retried
 
 
 def test_results_have_the_order_of_the_plan_with_guests_side_by_side(tmp_path: Path) -> None:
@@ -347,3 +348,39 @@ def test_splats_say_more_once_more_is_known(tmp_path: Path) -> None:
     assert (record.path / "journal.jsonl").read_text().count('"why"') == 3
     told = [(one.phase, one.test, one.boot) for one in made.splats if one.kind == "warning"]
     assert told == [("test", "a/1", 1), ("test", "a/2", 1), ("between", "", 1)]
+
+
+def test_each_shot_has_a_guest_of_its_own(tmp_path: Path) -> None:
+    def three_calls(command: Command) -> CommandResult:
+        left = max(0, command.fail_nth - 3)
+        return CommandResult(status=0 if left else 1, fault_left=left)
+
+    made, guests, _ = run(
+        tmp_path,
+        [one("a/1", "test"), one("a/2", "test")],
+        three_calls,
+        parallel=2,
+        fail_nth=FailNth(most=10),
+    )
+    for test in ("a/1", "a/2"):
+        mine = [result for result in made.results if result.test == test and result.fault]
+        injected = [one.fault.nth for one in mine if one.fault and one.fault.injected]
+        assert injected == [1, 2, 3]
+        assert {one.outcome for one in mine} == {Outcome.PASS}, "it failed as it was made to"
+        assert len({one.boot for one in mine}) == len(mine) >= 5
+    assert guests.most == 2
+
+
+def test_a_shot_that_breaks_the_kernel_is_bad_and_the_next_one_comes(tmp_path: Path) -> None:
+    def second_is_not_looked_at(command: Command) -> CommandResult:
+        if command.fail_nth == 2:
+            splat = Splat(kind="null-deref", title="NULL pointer dereference in f")
+            return CommandResult(loss=Loss.RESTART, splats=(splat,))
+        return CommandResult(status=0, fault_left=max(0, command.fail_nth - 3))
+
+    made, _, _ = run(
+        tmp_path, [one("a/1", "test")], second_is_not_looked_at, fail_nth=FailNth(most=10)
+    )
+    outcomes = [result.outcome for result in made.results]
+    good = Outcome.PASS
+    assert outcomes == [good, good, Outcome.CRASH, good, good]

@@ -15,6 +15,7 @@ LAYERS = (
         "model.metric",
         "model.matrix",
         "model.bisect",
+        "model.fault",
         "agent.pytest_server",
         "agent.pytest_once",
     )
@@ -58,11 +59,11 @@ LAYERS = (
     ("guest.vng", "kernel", "recompile", "blame", "modules", "checkout", "menuconfig")
     + ("suites.guest_tests", "suites.command", "suites.judge"),
     ("guest.machine", "guest.replay", "symbols", "matrix.file"),
-    ("places",),
+    ("places", "failnth"),
     ("guest.snapshot",),
     ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake")
     + ("apply_bisect",),
-    ("recorded", "retention", "render.words"),
+    ("recorded", "retention", "render.words", "shots"),
     ("render",),
     ("repro.cell",),
     ("repro.material",),
@@ -70,7 +71,8 @@ LAYERS = (
     ("repro",),
     ("saved", "stages", "known", "earlier"),
     ("report.paint", "report.plot", "report.words"),
-    ("report.patches", "report", "report.figures"),
+    ("report",),
+    ("report.patches", "report.sites", "report.figures"),
     ("boots",),
     ("leaks", "report.text", "report.table", "report.posted"),
     ("report.outline",),

@@ -73,7 +73,7 @@ def test_a_killed_qemu_costs_a_guest_and_no_test(tmp_path: Path, many: Path, job
     results = events(tmp_path, "result")
     assert sorted(one["test"] for one in results) == [f"many/t{n:02}.sh" for n in range(COUNT)]
     assert {one["outcome"] for one in results} == {"pass"}
-    faults = events(tmp_path, "fault")
-    assert [one["what"] for one in faults] == ["QEMU died"] * 2
-    again = {one["test"] for one in results if one["faults"]}
-    assert again == {f"many/{name}" for name in VICTIMS} == {one["test"] for one in faults}
+    lost = events(tmp_path, "lost")
+    assert [one["what"] for one in lost] == ["QEMU died"] * 2
+    again = {one["test"] for one in results if one["retried"]}
+    assert again == {f"many/{name}" for name in VICTIMS} == {one["test"] for one in lost}
