@@ -136,6 +136,11 @@ def test_a_default_tree_does_not_move_a_series_with_bases(
         ("run", "--timeout", "nan"),
         ("run", "--env", "A"),
         ("run", "--env", "A=\udcff"),
+        ("run", "--fail-nth", "0"),
+        ("run", "--fail-nth", "5-3"),
+        ("run", "--fail-nth", "x"),
+        ("run", "--fail-nth", "--base"),
+        ("run", "--fail-nth", "--repeat", "2"),
     ],
 )
 def test_what_would_mean_something_else_is_refused(
