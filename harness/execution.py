@@ -292,7 +292,8 @@ class Execution:
                 return None
             if attempt == _RETRIES or ended.loss is None:
                 break
-            if ended.started and not by_host(ended):
+            fatal = any(splat.fatal for splat in ended.splats)
+            if ended.started and (fatal or not by_host(ended)):
                 break
             if ended.started:
                 retried.append(f"{ended.loss} (boot {boot})")

@@ -96,11 +96,11 @@ def reports(expected: str, splat: Splat) -> bool:
 
 
 def by_host(ended: CommandResult) -> bool:
-    """The guest was lost by a fault of the host or of the harness: nothing was said by the test or
-    the kernel. An agent whose kernel reported something first was that kernel's to keep alive."""
-    if ended.loss is None or any(splat.fatal for splat in ended.splats):
+    """The guest was lost by a fault of the host or of the harness. An agent whose kernel reported
+    something first was that kernel's to keep alive."""
+    if ended.loss is None or (ended.loss is Loss.AGENT and ended.splats):
         return False
-    return ended.loss.of_host and not (ended.loss is Loss.AGENT and ended.splats)
+    return ended.loss.of_host
 
 
 def _lost(ended: CommandResult, loss: Loss) -> tuple[Outcome, str]:

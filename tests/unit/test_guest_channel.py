@@ -45,7 +45,7 @@ def test_a_malformed_exit_is_refused() -> None:
 
 @pytest.mark.parametrize(("left", "told"), [(0, 0), (7, 7), ((1 << 64) - 1, None)])
 def test_what_is_left_of_a_fault(left: int, told: int | None) -> None:
-    report = struct.pack("<iiIQQQQQ", 0, 0, 0, 1, 2, 3, 4, left)
+    report = struct.pack("<iiIQQQQ52xQ", 0, 0, 0, 1, 2, 3, 4, left)
     assert channel.parse_exit(report).fault_left == told
 
 

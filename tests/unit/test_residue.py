@@ -77,7 +77,7 @@ def test_a_splat_that_was_expected_explains_its_taint_and_no_file() -> None:
 
 
 def test_the_report_of_the_agent_is_read_whole() -> None:
-    wire = channel._EXIT.pack(0, 0, 0, 5, 6, 7, 8, 90, 99, W, W | MODULE, 1, -2, 3, 4, 5)
+    wire = channel._EXIT.pack(0, 0, 0, 5, 6, 7, 8, 90, 99, W, W | MODULE, 1, -2, 3, 4, 5, 0)
     left = channel.parse_exit(wire).residue
     assert left == Residue(
         jiffies_from=90,
