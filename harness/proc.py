@@ -231,8 +231,9 @@ def check(done: Completed, sentence: str) -> Completed:
 def disk_full(what: str) -> HarnessError:
     """The error for a full disk; `what` is the tool or file that met it."""
     return HostError(
-        f"no space left on the disk that holds the cache ({what})",
-        hint="free some, point XDG_CACHE_HOME at a larger disk, or run `harness cache gc --size 0`",
+        f"no space left on the disk of the cache, or that of the runs ({what})",
+        hint="free some (`harness cache gc --size 0`), or point XDG_CACHE_HOME or XDG_STATE_HOME at"
+        " a larger disk; what had a result keeps it",
     )
 
 
