@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The plan on one kernel: every test in a guest, in as many guests as it takes, some at once."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -29,6 +28,7 @@ from harness.model import (
     Test,
 )
 from harness.record import Record
+from harness.seat import Booted, Seat
 from harness.shots import Shots
 from harness.suites.judge import by_host, judge
 from harness.watch import Watch
@@ -52,9 +52,6 @@ Queue = plan.Queue | Shots
 
 Look = Callable[[Guest], None]
 """Called with the guest of the last test, before it goes."""
-
-Booted = contextlib.AbstractContextManager[tuple[Guest, int]]
-"""A guest for the length of a block, and the number of its boot."""
 
 
 class Source(Protocol):
@@ -278,7 +275,7 @@ class Execution:
             self._watch.ended(found.result)
         return found.result
 
-    def _run_test(self, seat: "Seat", test: Test, number: int) -> Result | None:
+    def _run_test(self, seat: Seat, test: Test, number: int) -> Result | None:
         """Its result; None when all is to stop."""
         retried: list[str] = []
         for attempt in range(_RETRIES + 1):
@@ -356,58 +353,6 @@ class Execution:
         if self._target.label != "base" or not self._cell.stack.patches:
             return result
         return verdict.expect_failure(result, self._cell.stack.fails_on_base)
-
-
-class Seat:
-    """Room for one guest at a time; as a context manager it ends with none."""
-
-    def __init__(
-        self,
-        boot: Callable[[Test], Booted],
-        left: Callable[[Guest, int], None],
-        search: Callable[[Guest, int], None] = lambda guest, number: None,
-    ) -> None:
-        self._boot = boot
-        self._left = left
-        self._search = search  # after each suite, and before the guest goes
-        self._stack = contextlib.ExitStack()
-        self._number = 0
-        self._last: Test | None = None
-        self.guest: Guest | None = None
-
-    def take(self, test: Test) -> tuple[Guest, int]:
-        """The guest that is here, or a new one for `test`, and the number of its boot."""
-        if self.guest and self._last and plan.suite_of(test) != plan.suite_of(self._last):
-            self._search(self.guest, self._number)
-        if self.guest is None:
-            self.guest, self._number = self._stack.enter_context(self._boot(test))
-        self._last = test
-        return self.guest, self._number
-
-    def change(self, following: Test, stays: Callable[[Test, Test], bool]) -> None:
-        """Another group begins: have the guest go unless it may stay."""
-        if self._last is not None and not stays(self._last, following):
-            self.leave()
-
-    def leave(self, *, hurry: bool = False) -> None:
-        """Take the guest down; in a `hurry` without another look at it."""
-        if self.guest is not None and not hurry:
-            self._search(self.guest, self._number)
-        guest, self.guest = self.guest, None
-        if guest is not None:
-            self._left(guest, self._number)
-        self._stack.close()
-
-    def abort(self) -> None:
-        """Kill the guest, from whatever thread: whoever waits for it goes on."""
-        if (guest := self.guest) is not None:
-            guest.abort()
-
-    def __enter__(self) -> "Seat":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.leave(hurry=kind is not None)
 
 
 def _wedged(result: Result) -> bool:

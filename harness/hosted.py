@@ -17,7 +17,6 @@ from harness.errors import (
     StageError,
     UsageError,
 )
-from harness.execution import Booted, Seat
 from harness.guest import Guest
 from harness.history import note
 from harness.model import (
@@ -29,6 +28,7 @@ from harness.model import (
     Test,
 )
 from harness.record import Record, document
+from harness.seat import Booted, Seat
 from harness.visit import Visit
 from harness.watch import Watch
 

@@ -148,6 +148,12 @@ void arm_fault(pid_t pid, uint32_t nth);
 /* What is left of N; NO_FAULT where that is not known. */
 uint64_t left_of_fault(pid_t pid);
 
+/* wake.c */
+uint64_t calibrate(void);	/* microseconds that a fixed piece of work takes */
+void greet(void);
+void wake(const char *data, size_t length);
+void wait_quiet(uint32_t id);	/* answer as soon as there is little to do */
+
 /* server.c */
 void start_server(struct request *request);
 void start_call(const struct request *request);

@@ -63,7 +63,7 @@ LAYERS = (
     ("guest.snapshot",),
     ("record", "history", "context", "steps", "check", "doctor", "plan", "watch", "intake")
     + ("apply_bisect",),
-    ("recorded", "retention", "render.words", "shots"),
+    ("recorded", "retention", "render.words", "shots", "seat"),
     ("render",),
     ("repro.cell",),
     ("repro.material",),
