@@ -22,6 +22,12 @@ SHIPPED = ("run", "--base", "--isolation", "test")
 
 WAITING = ("aio-nonblock",)
 
+PLANTED = (
+    *("--tree", "6.12", "--kconfig", "fault", "--kconfig", "debuginfo"),
+    *("--series", f"{REPO}/tests/data/deadlock,{REPO}/tests/data/unchecked"),
+)
+"""One kernel for hangs that are dumped and for calls that fail, as a build costs minutes."""
+
 Harness = Callable[..., "tuple[int, Any]"]
 
 

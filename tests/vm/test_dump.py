@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.conftest import REPO, RUN_S, add_suite, argv, environment
+from tests.vm.conftest import PLANTED, REPO, RUN_S, add_suite, argv, environment
 
 DEADLOCK = REPO / "tests/data/deadlock"
 
@@ -30,7 +30,7 @@ def hung(parent: Path, kind: str) -> dict[str, Any]:
     area = add_suite(parent / "project", "deadlock")
     for file in (DEADLOCK / "suite").iterdir():
         (area / file.name).symlink_to(file)
-    words = ["run", "--series", str(DEADLOCK), "--tree", "6.12", "--suite", "deadlock", "--dump"]
+    words = ["run", *PLANTED, "--suite", "deadlock", "--dump"]
     words += ["--timeout", "4", "--isolation", "test", "--jobs", "4", "--guest", kind]
     command = argv(*words, "--json", "--output", str(parent / "runs"))
     env = environment(parent / "project")

@@ -6,19 +6,18 @@ from pathlib import Path
 
 from harness import recorded
 from harness.report import text
-from tests.vm.conftest import REPO, Harness
+from tests.vm.conftest import PLANTED, REPO, Harness, add_suite, environment
 
-UNCHECKED = REPO / "tests/data/unchecked"
-SERIES = ("aio-poll", "aio-nonblock", "aio-retry-read")
-SUITES = ("aio-core", "aio-poll", "aio-pipe", "aio-chardev", "aio-read")
-"""As in docs/fault-injection.md, whose kernel differs in one file."""
 SHOTS = "30-70"  # the one that is bad was the 48th of 60
 
 
-def test_an_unchecked_allocation_is_named(harness: Harness) -> None:
-    options = ["--tree", "6.12", "--series", ",".join((*SERIES, str(UNCHECKED)))]
-    options += [word for suite in SUITES for word in ("--suite", suite)]
-    code, run = harness("run", *options, "--test", "aio-core/setup-args", "--fail-nth", SHOTS)
+def test_an_unchecked_allocation_is_named(harness: Harness, tmp_path: Path) -> None:
+    area = add_suite(tmp_path / "project", "core")
+    for file in (REPO / "guest-tests/aio-core").iterdir():
+        if file.name != "config":
+            (area / file.name).symlink_to(file)
+    options = [*PLANTED, "--suite", "core", "--test", "core/setup-args", "--fail-nth", SHOTS]
+    code, run = harness("run", *options, env=environment(tmp_path / "project"))
     assert code == 1
     (result,) = run["results"]
     assert result["outcome"] == "crash" and result["runs"] - 1 == result["good"] > 10
