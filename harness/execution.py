@@ -159,6 +159,8 @@ class Execution:
         if not tests:
             return
         self._stopped = False
+        if self._leaks.there:
+            self._record.kmemleak(self._target.label)
         groups = plan.groups(tests, self._fit)
         self._queue = plan.Queue(groups, rounds, first)
         if self._cell.fail_nth is not None:
@@ -239,6 +241,7 @@ class Execution:
         )
 
     def _leave(self, guest: Guest, boot: int) -> None:
+        self._leaks.forget(boot)
         with self._lock:
             found = guest.stray_splats()
             self.stray += [replace(splat, boot=splat.boot or boot) for splat in found]
@@ -251,6 +254,8 @@ class Execution:
             return
         found = self._leaks.find(guest, boot)
         with self._lock:
+            if self._leaks.there and guest.loss is None:
+                self._record.searched(self._target.label, boot)
             for ran in found.leaky:
                 self._amend(ran, boot)
             if found.stray:
@@ -259,7 +264,10 @@ class Execution:
 
     def _amend(self, ran: Ran, boot: int) -> None:
         at = next(number for number, one in enumerate(self._results) if ran.led_to(one))
-        self._results[at] = result = self._expected(ran.judged(self._results[at], boot))
+        told = self._judged(ran.test, ran.ended, boot)
+        known = self._results[at]
+        result = replace(known, outcome=told.outcome, detail=told.detail, splats=told.splats)
+        self._results[at] = result = self._expected(result)
         self._record.amend(result)
         self._watch.ended(result)
         self._queue.done(result)
@@ -289,8 +297,7 @@ class Execution:
                 return None
             if attempt == _RETRIES or ended.loss is None:
                 break
-            fatal = any(splat.fatal for splat in ended.splats)
-            if ended.started and (fatal or not by_host(ended)):
+            if ended.started and (ended.splats or not by_host(ended)):
                 break
             if ended.started:
                 retried.append(f"{ended.loss} (boot {boot})")
@@ -336,16 +343,18 @@ class Execution:
     def _judge(
         self, test: Test, ended: CommandResult, *, boot: int, number: int, retried: tuple[str, ...]
     ) -> Result:
-        label = self._target.label
-        result = judge(test, ended, kernel=label, boot=boot)
-        result = replace(result, round=number, retried=retried)
-        if test.fail_nth:
-            result = failnth.tell(result, test, ended, self._record.console(boot))
+        result = replace(self._judged(test, ended, boot), round=number, retried=retried)
         result = self._expected(result)
         with self._lock:
             self._record.result(result)
             self._results.append(result)
             self._watch.ended(result)
+        return result
+
+    def _judged(self, test: Test, ended: CommandResult, boot: int) -> Result:
+        result = judge(test, ended, kernel=self._target.label, boot=boot)
+        if test.fail_nth:
+            result = failnth.tell(result, test, ended, self._record.console(boot))
         return result
 
     def _expected(self, result: Result) -> Result:

@@ -9,7 +9,6 @@ from harness import kmemleak
 from harness.errors import StageError
 from harness.guest import Guest
 from harness.model import CommandResult, Kernel, Result, Splat, Test
-from harness.suites.judge import judge
 from harness.watch import Watch
 
 _SYMBOL = "CONFIG_DEBUG_KMEMLEAK=y"
@@ -26,11 +25,6 @@ class Ran:
     def led_to(self, result: Result) -> bool:
         """That is its result."""
         return (result.test, result.round) == (self.test.name, self.number)
-
-    def judged(self, known: Result, boot: int) -> Result:
-        """Its result, judged again by all splats that it has now."""
-        told = judge(self.test, self.ended, kernel=known.kernel, boot=boot)
-        return replace(known, outcome=told.outcome, detail=told.detail, splats=told.splats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +50,11 @@ class Leaks:
         if self.there:
             with self._lock:
                 self._ran.setdefault(boot, []).append(ran)
+
+    def forget(self, boot: int) -> None:
+        """A guest goes as it is."""
+        with self._lock:
+            self._ran.pop(boot, None)
 
     def find(self, guest: Guest, boot: int) -> Found:
         """Look for what the tests of a guest have leaked. It takes more than 5 s, so a guest that

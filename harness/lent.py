@@ -75,7 +75,12 @@ class LentGuest:
         """
         __tracebackhide__ = True
         command = _checked(argv, cwd, env or {})
-        command = replace(command, timeout_s=_positive(timeout_s), label=self._test.name)
+        command = replace(
+            command,
+            timeout_s=_positive(timeout_s),
+            label=self._test.name,
+            patient=bool(expect_splat or self._test.expect_splat),
+        )
         shown = shlex.join(command.argv)
         try:
             ended = self._exchange(command)
@@ -189,7 +194,8 @@ class LentGuest:
         self.splats += judged.splats
         guest = self._hosted.seat.guest
         lost = judged.outcome in _LOST
-        if guest is not None and (lost or ended.loss or any(s.fatal for s in ended.splats)):
+        gone = guest is not None and guest.loss is not None
+        if guest is not None and (lost or gone or ended.loss or any(s.fatal for s in ended.splats)):
             self._look(guest)
             self._hosted.seat.leave()
         return judged

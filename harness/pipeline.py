@@ -215,7 +215,7 @@ class CellRun:
                 said.append(f"{counts}, guests: {' and '.join(self._ready.boots.used)}")
         finally:
             self._ready.builds.find_places(step, execution)  # of the report that may be why it ends
-            self._ready.builds.find_sites(step, execution)
+        self._ready.builds.find_sites(step, execution)
 
     def _known_of_test(self, label: str, test: str, number: int) -> Found | None:
         """What a run that was interrupted knows of a test's round."""

@@ -122,6 +122,14 @@ class Record(Journal):
         """A guest was lost that was the host's to keep; the test starts again in a new one."""
         self.write("lost", test=test, kernel=kernel, boot=boot, what=what)
 
+    def kmemleak(self, kernel: str) -> None:
+        """The tests of a kernel are searched for leaks after their results."""
+        self.write("kmemleak", kernel=kernel)
+
+    def searched(self, kernel: str, boot: int) -> None:
+        """The results so far of a guest stand, as far as leaks go."""
+        self.write("searched", kernel=kernel, boot=boot)
+
     def contexts(
         self, label: str, contexts: Mapping[str, str], mounts: Sequence[Mount] = ()
     ) -> None:

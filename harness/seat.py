@@ -45,12 +45,14 @@ class Seat:
 
     def leave(self, *, hurry: bool = False) -> None:
         """Take the guest down; in a `hurry` without another look at it."""
-        if self.guest is not None and not hurry:
-            self._search(self.guest, self._number)
-        guest, self.guest = self.guest, None
-        if guest is not None:
-            self._left(guest, self._number)
-        self._stack.close()
+        try:
+            if self.guest is not None and not hurry:
+                self._search(self.guest, self._number)
+        finally:
+            guest, self.guest = self.guest, None
+            with self._stack:
+                if guest is not None:
+                    self._left(guest, self._number)
 
     def abort(self) -> None:
         """Kill the guest, from whatever thread: whoever waits for it goes on."""

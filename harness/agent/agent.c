@@ -342,8 +342,9 @@ static void start_command(const struct request *request)
 		running.pid = 0;
 		return fail_command(request->id, errno, 0);
 	}
-	if (request->fail_nth)
-		arm_fault(running.pid, request->fail_nth);
+	/* Who was never armed has a count of 0, which is no fault that came. */
+	if (request->fail_nth && !arm_fault(running.pid, request->fail_nth))
+		running.fail_nth = 0;
 }
 
 static void start(uint8_t type, uint32_t id, char *data, uint32_t length)

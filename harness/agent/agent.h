@@ -142,8 +142,11 @@ uint32_t take_fault(struct request *request);
 /* Have the kernel's knobs allow the faults of all allocations. */
 void allow_faults(void);
 
-/* The N-th call of @pid fails, a child that asked to be traced and then to be exec()ed. */
-void arm_fault(pid_t pid, uint32_t nth);
+/*
+ * The N-th call of @pid fails, a child that asked to be traced and then to be exec()ed; false where
+ * it did not come to its main().
+ */
+bool arm_fault(pid_t pid, uint32_t nth);
 
 /* What is left of N; NO_FAULT where that is not known. */
 uint64_t left_of_fault(pid_t pid);

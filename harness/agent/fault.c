@@ -212,20 +212,23 @@ static bool run_to(pid_t pid, uint64_t address)
 	       !ptrace(PTRACE_SETREGS, pid, NULL, &registers);
 }
 
-void arm_fault(pid_t pid, uint32_t nth)
+bool arm_fault(pid_t pid, uint32_t nth)
 {
 	char path[64], text[16];
 	uint64_t address;
+	bool armed;
 	int status;
 
 	if (!await_stop(pid, &status))
-		return;		/* there was nothing to exec */
+		return false;	/* there was nothing to exec */
 	address = main_of(pid);
 	if (address && !run_to(pid, address))
-		return;
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/fail-nth", pid);
 	snprintf(text, sizeof(text), "%u", nth);
-	if (!write_text(path, text))
+	armed = write_text(path, text);
+	if (!armed)
 		dprintf(2, "harness agent: %s: %s\n", path, strerror(errno));
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return armed;
 }

@@ -120,7 +120,9 @@ def run_in(guest: Any, argv: tuple[str, ...], cwd: Path) -> int:
 
     SCRATCH_DEV is the disk of the first suite that has one."""
     env = tuple(("SCRATCH_DEV", path) for path in list(guest.scratch.values())[:1])
-    command = Command(argv=argv, cwd=str(cwd), env=env, timeout_s=_DAY_S, label="boot command")
+    command = Command(
+        argv=argv, cwd=str(cwd), env=env, timeout_s=_DAY_S, label="boot command", patient=True
+    )
     ended = guest.run(command, _write_through)
     if ended.loss is not None:
         lines = guest.console.tail(8)

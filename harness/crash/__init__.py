@@ -54,7 +54,10 @@ def read(core: Path, vmlinux: Path, *, timeout_s: float = _READ_S) -> Reading:
         return _unread(core, error.message)
     if done.status:
         return _unread(core, (done.complaint or f"drgn ended with {done.status}").splitlines()[-1])
-    document = json.loads(done.stdout)
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        return _unread(core, f"drgn says {done.text[:80]!r}")
     return Reading(
         summary=tuple(text.summary(document)),
         text="\n".join(text.whole(document)) + "\n",

@@ -42,6 +42,7 @@ _QUIET_S = 0.15  # without a byte: it has all been shown
 _SHOWN_S = 1.5  # at most, for each
 _NMI_S = 2.0
 _TEXT_MAX = 2 << 20
+_CORES_MOST = 10
 _STACK = 16 << 10
 _PAGE = 4 << 10
 _KERNEL = 1 << 63
@@ -53,6 +54,7 @@ class Patient(Protocol):
     monitor: Monitor
     console: Console
     keys: int
+    typed: bool
     directory: Path
     vmlinux: Path
     dumps: bool
@@ -105,7 +107,7 @@ def perform(guest: Patient, deadline: float) -> tuple[str, ...]:
         core, undumped = _dump(guest)  # before an NMI makes something else of it
         alive = guest.answers()
         with contextlib.suppress(StageError):
-            if not _sysrq(guest):
+            if not (guest.typed and _sysrq(guest)) and not alive:
                 _nmi(guest)
     console = _since(guest.console.path, began)
     done = time.monotonic() - deadline
@@ -119,8 +121,14 @@ def perform(guest: Patient, deadline: float) -> tuple[str, ...]:
     if core is not None:
         when += f"; what the memory says was read by {time.monotonic() - deadline:.1f} s"
     whole = "\n".join([*told, "", when, "", registers.replace("\r", ""), "", console])
-    (guest.directory / FILE).write_text(whole[:_TEXT_MAX])
+    _keep(guest.directory / FILE, whole)
     return told
+
+
+def _keep(file: Path, text: str) -> None:
+    """On a full disk without it: the result is to be recorded first."""
+    with contextlib.suppress(OSError):
+        file.write_text(text[:_TEXT_MAX])
 
 
 def _dump(guest: Patient) -> tuple[Path | None, tuple[str, ...]]:
@@ -128,6 +136,8 @@ def _dump(guest: Patient) -> tuple[Path | None, tuple[str, ...]]:
     if not guest.dumps:
         return None, ()
     core = guest.directory / CORE
+    if len(list(guest.directory.parent.glob(f"*/{CORE}"))) >= _CORES_MOST:
+        return None, (f"its memory is not dumped: that of {_CORES_MOST} guests of this run is",)
     try:
         dump.write(guest.monitor, core)
     except StageError as error:
@@ -140,7 +150,7 @@ def _read(guest: Patient, core: Path | None) -> tuple[str, ...]:
     if core is None:
         return ()
     found = crash.read(core, guest.vmlinux)
-    (guest.directory / CRASH).write_text(found.text[:_TEXT_MAX])
+    _keep(guest.directory / CRASH, found.text)
     return found.summary
 
 

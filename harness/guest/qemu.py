@@ -32,13 +32,15 @@ _CONSOLE = re.compile(rf"file,(id={CONSOLE_ID}),path=/proc/self/fd/2$")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A QEMU that has started. `nonce` is what marks our lines in the kernel's log; what is written
-    to the descriptor `keys` is typed on the serial console; `directory` is the guest's own."""
+    to the descriptor `keys` is typed on the serial console, if it is `typed` (not where virtme-ng
+    starts a virtiofsd and so QEMU too); `directory` is the guest's own."""
 
     process: proc.Process
     console: Console
     agent: socket.socket
     qmp: socket.socket
     keys: int
+    typed: bool
     nonce: str
     directory: Path
 
@@ -64,11 +66,14 @@ def started(
     HostError when QEMU is missing.
     """
     proc.find("qemu-system-x86_64")
+    directory = directory.absolute()  # as QEMU, which runs in it, is told names of files there
     with contextlib.ExitStack() as stack:
         # A path of its own and a short one: a socket's is limited to 107 bytes.
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-")))
         keys = stack.enter_context(_keyboard(sockets / "tty"))
-        argv = [_CONSOLE.sub(rf"pipe,\1,path={sockets}/tty", word) for word in compose(sockets)]
+        composed = compose(sockets)
+        argv = [_CONSOLE.sub(rf"pipe,\1,path={sockets}/tty", word) for word in composed]
+        typed = argv != composed
         if "-name" in argv:  # what `ps` shows: whose guest it is
             argv[argv.index("-name") + 1] = directory.parents[1].name
         (directory / "qemu.cmd").write_text(shlex.join(argv) + "\n")
@@ -92,6 +97,7 @@ def started(
             agent=pair[1],
             qmp=pair[0],
             keys=keys,
+            typed=typed,
             nonce=nonce,
             directory=directory,
         )

@@ -40,7 +40,7 @@ class Session:
         self, running: Running, plan: BootPlan, vmlinux: Path, *, woken: bool = False
     ) -> None:
         self._process = running.process
-        self.keys = running.keys
+        self.keys, self.typed = running.keys, running.typed
         self.directory = running.directory
         self.vmlinux = vmlinux
         self.dumps = plan.spec.dump
@@ -83,7 +83,7 @@ class Session:
         frame = self._next_frame(time.monotonic() + timeout_s)
         if frame is None or frame.kind != channel.Kind.HELLO:
             tail = self.console.tail(60)
-            silent = self.loss is None and not self.console.ended
+            silent = self.loss is None and not self.console.ended and plan.gdb is None
             seen = autopsy.perform(self, time.monotonic()) if silent else ()
             raise _boot_error(self.console, self.loss, tail, seen, timeout_s)
         return channel.parse_hello(frame.data)
@@ -170,6 +170,7 @@ class Session:
                 seen, end = self._look_into(
                     output, min(deadline - _LATE_S, self._hurry or deadline)
                 )
+        self._watched, self._hurry = False, None
         if end is not None and end.unserved:
             return CommandResult(), True
         self._settle(self._ident, lost=end is None)
@@ -241,9 +242,13 @@ class Session:
     def find_leaks(self) -> bytes:
         """See harness.guest.Guest."""
         timeout_s = _SCANS_S + _SCANS_S * self.slowness
-        found = self._ask(channel.Kind.LEAKS, self._nonce, "kmemleak", timeout_s)
-        self._settle(self._ident, lost=False)
-        return found
+        try:
+            return self._ask(channel.Kind.LEAKS, self._nonce, "kmemleak", timeout_s)
+        finally:
+            self._settle(self._ident, lost=self.loss is not None)
+            said = self.console.during(self._ident)  # its own line is in what it found
+            more = [replace(splat, phase="between") for splat in said if splat.kind != "kmemleak"]
+            self._inherited += tuple(more)
 
     def _ask(self, kind: channel.Kind, text: str, what: str, timeout_s: float) -> bytes:
         """What the agent answers. StageError when it says why not, or nothing."""

@@ -69,7 +69,8 @@ def _outcome(test: Test, ended: CommandResult, told: ktap.Ktap) -> tuple[Outcome
 def _with_residue(outcome: Outcome, detail: str, ended: CommandResult) -> tuple[Outcome, str]:
     """The same, where nothing is left behind, or nobody can tell: what was killed may not have
     cleaned up."""
-    if ended.loss is not None or ended.timed_out or outcome in (Outcome.CRASH, Outcome.ERROR):
+    killed = ended.timed_out or ended.autopsy
+    if ended.loss is not None or killed or outcome in (Outcome.CRASH, Outcome.ERROR):
         return outcome, detail
     left = residue.complaint(ended.residue, explained=bool(ended.splats))
     if not left:

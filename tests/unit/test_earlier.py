@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -106,3 +107,19 @@ def test_a_run_killed_before_it_said_anything_is_passed_over(tmp_path: Path) -> 
     empty.mkdir()
     (empty / "journal.jsonl").write_text('{"schema": 1, "event": "ce')
     assert list(earlier.runs(list(ARGV))) == [first]
+
+
+def test_a_test_whose_guest_was_not_searched_for_leaks_is_run_again(tmp_path: Path) -> None:
+    other = runs.result("s/b", Outcome.PASS, boot=7)
+    directory = run(tmp_path, 1, [a(), other])
+    file = directory / "journal.jsonl"
+    lines = file.read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if '"event": "result"' in line)
+    watched = json.dumps({"event": "kmemleak", "kernel": "tip"})
+    searched = json.dumps({"event": "searched", "kernel": "tip", "boot": 7})
+    file.write_text("\n".join([watched, *lines[: first + 1], searched, *lines[first + 1 :], ""]))
+    known = Earlier([directory])
+    assert known.result("tip", "s/a", 1, CONTEXTS["s/a"]) is not None
+    assert known.result("tip", "s/b", 1, CONTEXTS["s/b"]) is None
+    file.write_text("\n".join([watched, *lines, searched, ""]))
+    assert Earlier([directory]).result("tip", "s/b", 1, CONTEXTS["s/b"]) is not None

@@ -31,7 +31,7 @@ def hung(parent: Path, kind: str) -> dict[str, Any]:
     for file in (DEADLOCK / "suite").iterdir():
         (area / file.name).symlink_to(file)
     words = ["run", *PLANTED, "--suite", "deadlock", "--dump"]
-    words += ["--timeout", "4", "--isolation", "test", "--jobs", "4", "--guest", kind]
+    words += ["--timeout", "2", "--isolation", "test", "--jobs", "4", "--guest", kind]
     command = argv(*words, "--json", "--output", str(parent / "runs"))
     env = environment(parent / "project")
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=RUN_S, check=False, env=env)
