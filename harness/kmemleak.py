@@ -10,14 +10,17 @@ from harness.model import Residue, Splat
 
 _FIRST = "unreferenced object 0x"
 _HEAD = "BUG: memory leak"  # what makes a splat of it, as syzkaller puts it
-_ALLOCATED = re.compile(r'^  comm ".*", pid (\d+), jiffies (\d+)')
+_ALLOCATED = re.compile(r'^  comm "(.*)", pid (\d+), jiffies (\d+)')
+_COMM_MAX = 15  # TASK_COMM_LEN, less its end
+_SLACK = 5  # jiffies that the agent may be wrong by, on a busy host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
-    """An object that nobody points to: the process that allocated it, when in jiffies, and the
-    kernel's report."""
+    """An object that nobody points to: the process that allocated it, by name and number, when in
+    jiffies, and the kernel's report."""
 
+    comm: str
     pid: int
     jiffies: int
     splat: Splat
@@ -51,19 +54,20 @@ def _leak(lines: Sequence[str]) -> Leak | None:
         return None
     # They are in no line of a console.
     one = replace(read[0], line_from=0, line_to=0, complete=True, text=tuple(lines))
-    return Leak(pid=int(found[1]), jiffies=int(found[2]), splat=one)
+    return Leak(comm=found[1], pid=int(found[2]), jiffies=int(found[3]), splat=one)
 
 
-def charge(leaks: Iterable[Leak], ran: Sequence[Residue]) -> Charged:
-    """Who allocated what. One command of a guest runs at a time, so the time alone tells, also
-    what kernel threads have allocated for it. Leaks of one command with the same fingerprint
-    are one splat."""
+def charge(leaks: Iterable[Leak], ran: Sequence[Residue], programs: Sequence[str] = ()) -> Charged:
+    """Who allocated what. One command of a guest runs at a time, so the time tells, also what
+    kernel threads have allocated for it; where two are so close that it may be either, the one
+    whose program has the name of the process. Leaks of one command with the same fingerprint are
+    one splat."""
     of: dict[int, list[Splat]] = {}
     boot: list[Splat] = []
     stray: list[Splat] = []
     begun = min((one.jiffies_from for one in ran if one.jiffies_from), default=0)
     for leak in leaks:
-        number = _command_at(leak.jiffies, ran)
+        number = _command_at(leak, ran, programs)
         if number is not None:
             of.setdefault(number, []).append(leak.splat)
         elif leak.jiffies < begun:
@@ -77,12 +81,16 @@ def charge(leaks: Iterable[Leak], ran: Sequence[Residue]) -> Charged:
     )
 
 
-def _command_at(jiffies: int, ran: Sequence[Residue]) -> int | None:
+def _command_at(leak: Leak, ran: Sequence[Residue], programs: Sequence[str]) -> int | None:
     """The last one that had begun, where one begins in the jiffy that another ends in."""
-    for number in reversed(range(len(ran))):
-        if ran[number].jiffies_from <= jiffies <= ran[number].jiffies_to:
-            return number
-    return None
+    near, at = None, None
+    for number, one in enumerate(ran):
+        if one.jiffies_from <= leak.jiffies <= one.jiffies_to:
+            at = number
+        if one.jiffies_from - _SLACK <= leak.jiffies <= one.jiffies_to + _SLACK:
+            named = number < len(programs) and programs[number][:_COMM_MAX] == leak.comm
+            near = number if named else near
+    return at if near is None else near
 
 
 def merged(splats: Iterable[Splat]) -> tuple[Splat, ...]:

@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness import kmemleak
 from harness.errors import StageError
@@ -68,7 +69,9 @@ class Leaks:
         except StageError as error:
             self._watch.note(f"boot {boot} was not searched for leaks: {error.message}")
             return Found()
-        charged = kmemleak.charge(kmemleak.parse(text), [one.ended.residue for one in ran])
+        programs = [Path(one.test.argv[0]).name for one in ran]
+        residues = [one.ended.residue for one in ran]
+        charged = kmemleak.charge(kmemleak.parse(text), residues, programs)
         return Found(
             leaky=tuple(_leaky(ran[number], splats) for number, splats in charged.of.items()),
             stray=(*self._new(charged.boot), *(_phase(one, "between") for one in charged.stray)),

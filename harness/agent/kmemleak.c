@@ -9,7 +9,8 @@
  *
  * A report says when its object was allocated, in jiffies, so the host is told
  * in jiffies when each command ran.  No system call gives them but times(), in
- * hundredths of a second: we wait for one to begin, once, and count on from there.
+ * hundredths of a second: we wait for some to begin, and count on from the one that
+ * we came to soonest.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,8 +25,10 @@
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define MIN_AGE_US	5100000
 #define USER_TICK_NS	10000000ull
+#define TICKS		8	/* that are looked at: nobody is late for all of them */
 
-static uint64_t tick_ns, first_tick_ns, first_jiffies, ended_us;
+static uint64_t tick_ns, ended_us;
+static int64_t zero_ns;		/* CLOCK_MONOTONIC when jiffies were 0, were they from then on */
 
 static uint64_t now_ns(void)
 {
@@ -39,22 +42,27 @@ void jiffies_init(void)
 {
 	struct timespec ts;
 	struct tms unused;
-	clock_t before;
 
 	if (access(KMEMLEAK, F_OK) || clock_getres(CLOCK_MONOTONIC_COARSE, &ts))
 		return;
-	before = times(&unused);
-	while (times(&unused) == before)
-		;
-	first_tick_ns = now_ns();
+	for (int i = 0; i < TICKS; i++) {
+		clock_t before = times(&unused), tick;
+		int64_t zero;
+
+		do
+			tick = times(&unused);
+		while (tick == before);
+		zero = now_ns() - tick * USER_TICK_NS;
+		if (!i || zero < zero_ns)
+			zero_ns = zero;
+	}
 	tick_ns = ts.tv_nsec;
-	first_jiffies = ((before + 1) * USER_TICK_NS + tick_ns - 1) / tick_ns;
 }
 
 uint64_t jiffies_now(void)
 {
 	ended_us = now_us();
-	return tick_ns ? first_jiffies + (now_ns() - first_tick_ns) / tick_ns : 0;
+	return tick_ns ? (now_ns() - zero_ns) / tick_ns : 0;
 }
 
 static bool tell(const char *what)

@@ -184,3 +184,17 @@ def test_the_last_amendment_counts() -> None:
     ]
     told = [one["outcome"] for one in journal.amended(events) if one["event"] == "result"]
     assert told == ["fail", "pass"]
+
+
+def test_where_the_time_may_be_wrong_by_a_little_the_name_tells() -> None:
+    close = [ran(100, 148), ran(150, 200)]
+    text = report("f", 151).replace('comm "', 'comm "x')
+    (leak,) = kmemleak.parse(text)
+    for programs, number in (
+        ([leak.comm, "other"], 0),
+        (["other", leak.comm], 1),
+        (["other", "another"], 1),
+        ([], 1),
+    ):
+        assert list(kmemleak.charge([leak], close, programs).of) == [number]
+    assert list(kmemleak.charge(kmemleak.parse(report("f", 149)), close, ["a", "b"]).of) == []
