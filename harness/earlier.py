@@ -54,7 +54,7 @@ class Earlier:
             context = told.contexts.get(one.kernel, {}).get(one.test, "")
             if not context or one.outcome is Outcome.ERROR:
                 continue
-            if (one.kernel, one.test, one.round) in unsearched:
+            if (one.test, one.kernel, one.round) in unsearched:
                 continue
             # The boots are that run's.
             splats = tuple(replace(splat, boot=0) for splat in one.splats)
@@ -83,7 +83,7 @@ class Earlier:
 
 
 def _unsearched(directory: Path) -> set[tuple[str, str, int]]:
-    """Results (kernel, test, round) of which nobody knows whether the test leaks memory: it ended,
+    """Results (test, kernel, round) of which nobody knows whether the test leaks memory: it ended,
     but kmemleak was not asked any more (docs/leaks.md)."""
     watched: set[str] = set()
     found: dict[tuple[str, str, int], int] = {}
@@ -92,10 +92,10 @@ def _unsearched(directory: Path) -> set[tuple[str, str, int]]:
             case "kmemleak":
                 watched.add(event["kernel"])
             case "result" if event["kernel"] in watched:
-                found[event["kernel"], event["test"], event.get("round", 1)] = event["boot"]
+                found[journal.result_key(event)] = event["boot"]
             case "searched":
                 done = (event["kernel"], event["boot"])
-                found = {key: boot for key, boot in found.items() if (key[0], boot) != done}
+                found = {key: boot for key, boot in found.items() if (key[1], boot) != done}
     return set(found)
 
 

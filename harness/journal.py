@@ -85,17 +85,17 @@ def read(directory: Path) -> Iterator[dict[str, Any]]:
 def amended(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same, with each result as it was amended last, in its place."""
     events = list(events)
-    later = {_of(event): event for event in events if event.get("event") == "amended"}
+    later = {result_key(event): event for event in events if event.get("event") == "amended"}
     return [
-        {**event, **later[_of(event)], "event": "result"}
-        if event.get("event") == "result" and _of(event) in later
+        {**event, **later[result_key(event)], "event": "result"}
+        if event.get("event") == "result" and result_key(event) in later
         else event
         for event in events
     ]
 
 
-def _of(event: dict[str, Any]) -> tuple[Any, ...]:
-    """Which result an event is about."""
+def result_key(event: dict[str, Any]) -> tuple[str, str, int]:
+    """Which result an event is about: test, kernel and round."""
     return event["test"], event["kernel"], event.get("round", 1)
 
 

@@ -278,16 +278,11 @@ def _columns(
 
 def _results(events: Events) -> list[Result]:
     """All results, with what was found out later of their splats."""
-    later = {_of(event): event["splats"] for event in events.get("splats", ())}
+    later = {journal.result_key(event): event["splats"] for event in events.get("splats", ())}
     return [
-        _result({**event, "splats": later.get(_of(event), event["splats"])})
+        _result({**event, "splats": later.get(journal.result_key(event), event["splats"])})
         for event in events.get("result", ())
     ]
-
-
-def _of(event: dict[str, Any]) -> tuple[Any, ...]:
-    """Which result an event is about."""
-    return event["test"], event["kernel"], event.get("round", 1)
 
 
 def _stamped(name: str) -> str:
