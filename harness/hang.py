@@ -7,7 +7,7 @@ kernel/locking/lockdep.c, show_mem() in mm/show_mem.c (6.1 to 6.18), `info regis
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.splat import lines
 from harness.splat.frames import LOCKING, REPORTING, TIMER, named
@@ -84,20 +84,16 @@ def _tasks(console: str) -> Iterator[Task]:
     for text in _texts(console):
         if started := _TASK.match(text):
             if begun:
-                yield _with(begun, stack)
+                yield replace(begun, stack=tuple(stack))
             begun = Task(name=started["name"], pid=int(started["pid"]), state=started["state"])
             stack = []
         elif begun and (_BANNER.match(text) or text.startswith("Showing ")):
-            yield _with(begun, stack)
+            yield replace(begun, stack=tuple(stack))
             begun = None
         elif begun and (function := named(text)):
             stack.append(function)
     if begun:
-        yield _with(begun, stack)
-
-
-def _with(task: Task, stack: Sequence[str]) -> Task:
-    return Task(name=task.name, pid=task.pid, state=task.state, stack=tuple(stack))
+        yield replace(begun, stack=tuple(stack))
 
 
 def _texts(console: str) -> Iterator[str]:

@@ -30,6 +30,8 @@
 #include "agent.h"
 #include "state.h"
 
+#define STOP_MS		2000	/* for a server that is killed to go away */
+
 struct server server = { .control = -1, .output = -1 };
 
 static void new_token(void)
@@ -63,14 +65,16 @@ bool server_reaped(pid_t pid)
 
 static void stop_server(void)
 {
+	uint64_t deadline = now_us() + STOP_MS * 1000ull;
 	pid_t old = server.pid;
 
 	if (!old)
 		return;
 	kill(-old, SIGKILL);
 	kill(old, SIGKILL);
-	while (waitpid(old, NULL, 0) < 0 && errno == EINTR)
-		;
+	/* One that hangs in the kernel stays, and what it holds is left behind. */
+	while (waitpid(old, NULL, WNOHANG) == 0 && now_us() < deadline)
+		usleep(500);	/* poll: it needs a moment to go */
 	server_reaped(old);
 	kill_leftovers(old);
 }
