@@ -12,7 +12,6 @@ _FIRST = "unreferenced object 0x"
 _HEAD = "BUG: memory leak"  # what makes a splat of it, as syzkaller puts it
 _ALLOCATED = re.compile(r'^  comm "(.*)", pid (\d+), jiffies (\d+)')
 _COMM_MAX = 15  # TASK_COMM_LEN, less its end
-_SLACK = 5  # jiffies that the agent may be wrong by, on a busy host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +58,8 @@ def _leak(lines: Sequence[str]) -> Leak | None:
 
 def charge(leaks: Iterable[Leak], ran: Sequence[Residue], programs: Sequence[str] = ()) -> Charged:
     """Who allocated what. One command of a guest runs at a time, so the time tells, also what
-    kernel threads have allocated for it; where two are so close that it may be either, the one
-    whose program has the name of the process. Leaks of one command with the same fingerprint are
+    kernel threads have allocated for it; where two share the jiffy, the one whose
+    program has the name of the process. Leaks of one command with the same fingerprint are
     one splat."""
     of: dict[int, list[Splat]] = {}
     boot: list[Splat] = []
@@ -82,15 +81,15 @@ def charge(leaks: Iterable[Leak], ran: Sequence[Residue], programs: Sequence[str
 
 
 def _command_at(leak: Leak, ran: Sequence[Residue], programs: Sequence[str]) -> int | None:
-    """The last one that had begun, where one begins in the jiffy that another ends in."""
-    near, at = None, None
-    for number, one in enumerate(ran):
-        if one.jiffies_from <= leak.jiffies <= one.jiffies_to:
-            at = number
-        if one.jiffies_from - _SLACK <= leak.jiffies <= one.jiffies_to + _SLACK:
-            named = number < len(programs) and programs[number][:_COMM_MAX] == leak.comm
-            near = number if named else near
-    return at if near is None else near
+    """The one that ran then. Where one begins in the jiffy that another ends in: the one whose
+    program is named so, else the last that had begun."""
+    then = [
+        number
+        for number, one in enumerate(ran)
+        if one.jiffies_from <= leak.jiffies <= one.jiffies_to
+    ]
+    named = [n for n in then if n < len(programs) and programs[n][:_COMM_MAX] == leak.comm]
+    return max(named or then, default=None)
 
 
 def merged(splats: Iterable[Splat]) -> tuple[Splat, ...]:

@@ -607,7 +607,6 @@ int main(int argc, char **argv)
 		.fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN
 	};
 	state_init();
-	jiffies_init();
 	greet();
 
 	for (;;) {

@@ -39,8 +39,6 @@ void state_after_server(struct exit_report *report);
 void count_held(struct held *held);
 
 /* kmemleak.c */
-void jiffies_init(void);
-
 /* When it is, as reports of kmemleak say it; 0 where there are none.  A command ends or begins. */
 uint64_t jiffies_now(void);
 
