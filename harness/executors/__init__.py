@@ -39,6 +39,19 @@ class Finished:
     document: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running task is: how many tests have ended of how many (0: not known), the one
+    that runs now, empty for none, what the others came to so far, and where it all runs, empty for
+    here."""
+
+    ended: int
+    planned: int
+    test: str
+    counts: Mapping[str, int]
+    worker: str = ""
+
+
 class Executor(Protocol):
     """Runs tasks, as many at once as its caller starts: that is the schedule's to know. As a
     context manager none of them outlives the block."""
@@ -54,6 +67,11 @@ class Executor(Protocol):
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """The tasks that have ended since; none where none did within the time."""
+        ...
+
+    def progress(self) -> Mapping[str, Progress]:
+        """How far running tasks are, by their names, as far as that is known. It is found out when
+        this is called, and costs nothing before."""
         ...
 
     def __enter__(self) -> "Executor": ...

@@ -12,7 +12,8 @@ from typing import Any
 
 from harness import cache, host, proc
 from harness.errors import ExitCode
-from harness.executors import Capacity, Finished, Order
+from harness.executors import Capacity, Finished, Order, Progress
+from harness.executors.progress import Cells
 from harness.model import Kind
 
 _NICE = 10
@@ -29,6 +30,7 @@ class Local:
         )
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._running: dict[str, tuple[proc.Process, threading.Thread]] = {}
+        self._cells = Cells()
 
     @property
     def capacity(self) -> Capacity:
@@ -38,6 +40,8 @@ class Local:
     def start(self, order: Order) -> None:
         """See executors.Executor. HostError where no process can be started."""
         began = time.monotonic()
+        if order.task.kind is Kind.TEST:
+            self._cells.begin(order.task.name, order.argv)
         # Compilers take what guests leave: a test has its times to keep, a build has none.
         first = ["nice", "-n", str(_NICE)] if order.task.kind is Kind.BUILD else []
         with order.log.open("wb") as log:
@@ -61,7 +65,12 @@ class Local:
                 found.append(self._finished.get_nowait())
         for one in found:
             self._running.pop(one.task, None)
+            self._cells.end(one.task)
         return found
+
+    def progress(self) -> Mapping[str, Progress]:
+        """See executors.Executor."""
+        return self._cells.progress()
 
     def _follow(self, name: str, process: proc.Process, began: float) -> None:
         """Read what a process writes to its end, and how it ended."""

@@ -2,7 +2,7 @@
 """A matrix being run: tasks begin as there is room, what becomes of them is written down."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from harness import cache
 from harness.errors import ExitCode, UsageError
-from harness.executors import Executor, Finished, Order
+from harness.executors import Executor, Finished, Order, Progress
 from harness.matrix import outcome
 from harness.matrix.record import MatrixRecord, Told
 from harness.matrix.schedule import Grant, Schedule
@@ -23,7 +23,7 @@ _LOOK_S = 0.5  # how often somebody is shown that time passes
 class State:
     """Where a matrix is: how many kernels and cells wait, which tasks run and for how many seconds
     by now, how many of how many cells have ended, and the seconds that it has run and is going
-    to."""
+    to. `progress` finds out how far those that run are; it is for the thread of the matrix."""
 
     builds_waiting: int
     cells_waiting: int
@@ -32,6 +32,7 @@ class State:
     cells: int
     elapsed_s: float
     left_s: float
+    progress: Callable[[], Mapping[str, Progress]]
 
 
 class Watch(Protocol):
@@ -113,6 +114,7 @@ class MatrixRun:
             cells=self._cells,
             elapsed_s=now - self._began,
             left_s=self._estimate_s(running),
+            progress=self._executor.progress,
         )
 
     def _estimate_s(self, running: Iterable[tuple[Grant, float]]) -> float:

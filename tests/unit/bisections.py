@@ -2,7 +2,7 @@
 """Bisections without kernels: an executor that knows the truth and writes the runs' directories."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from harness import cache
 from harness.bisect.record import BisectRecord, load
 from harness.bisect.run import AnySearch, BisectRun, Underway
 from harness.errors import ExitCode
-from harness.executors import Capacity, Finished, Order
+from harness.executors import Capacity, Finished, Order, Progress
 from harness.model import (
     Base,
     Candidate,
@@ -169,6 +169,9 @@ class Kernels:
             if "--until-fail" in argv and result.outcome.bad:
                 break
         return ExitCode.HOST if number in self._world.lost else ExitCode.OK
+
+    def progress(self) -> Mapping[str, Progress]:
+        return {}
 
     def __enter__(self) -> "Kernels":
         return self

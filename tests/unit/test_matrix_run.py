@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ExitCode, HostError, UsageError
-from harness.executors import Capacity, Finished, Order
+from harness.executors import Capacity, Finished, Order, Progress
 from harness.matrix import record, summary
 from harness.matrix.past import Past
 from harness.matrix.record import MatrixRecord, Told
@@ -45,6 +45,9 @@ class Stub:
         return [
             Finished(task=name, exit=self._ends.get(name, 0), duration_s=2.0, document=document)
         ]
+
+    def progress(self) -> Mapping[str, Progress]:
+        return {}
 
     def __enter__(self) -> "Stub":
         return self

@@ -26,6 +26,7 @@ def state(*running: tuple[Task, float], ended: int = 1) -> State:
         cells=7,
         elapsed_s=125.0,
         left_s=7500.0,
+        progress=dict,
     )
 
 
