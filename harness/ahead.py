@@ -12,11 +12,11 @@ from harness.toolchain import Toolchain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """A kernel of a cell: the label of its step, its identity, whether the cache has it."""
+    """A kernel of a cell: the label of its step, its identity, the commit that it begins with."""
 
     label: str
     identity: Identity
-    cached: bool
+    base: str
 
 
 def kernels(cell: Cell, root: Path, log: Path) -> tuple[Needed, ...]:
@@ -31,7 +31,5 @@ def kernels(cell: Cell, root: Path, log: Path) -> tuple[Needed, ...]:
     found = []
     for step in steps.of(cell):
         identity = kernel.identify(base, step.stack, config, tools, modules=modules)
-        found.append(
-            Needed(label=step.label, identity=identity, cached=identity.load() is not None)
-        )
+        found.append(Needed(label=step.label, identity=identity, base=base.commit))
     return tuple(found)

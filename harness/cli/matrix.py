@@ -2,17 +2,18 @@
 """`harness matrix`: the cells of ci/matrix.yaml, listed and run."""
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness import project
 from harness.cli import cell, parser, screen
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, HostError, UsageError
 from harness.model import SCHEMA, MatrixCell
 
 
@@ -51,6 +52,16 @@ def add_options(made: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="as 6h or 30m: begin nothing that would not end by then",
     )
+    made.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the workers of this Dask scheduler, as tcp://host:8786 (docs/cluster.md)",
+    )
+    made.add_argument(
+        "--store",
+        metavar="DIR|URL",
+        help="with --scheduler: a store that all workers see, as /nfs/harness or s3://bucket/name",
+    )
     made.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -72,6 +83,8 @@ def check(arguments: argparse.Namespace, *, resumes: bool) -> None:
     if arguments.slots is not None and arguments.slots < 1:
         raise UsageError("--slots wants a number above 0")
     _deadline_s(arguments)
+    if arguments.store and not arguments.scheduler:
+        raise UsageError("--store goes with --scheduler", hint="here all kernels are in the cache")
     if resumes and (arguments.file or arguments.select):
         raise UsageError("--file and --select are for a new matrix")
 
@@ -85,9 +98,11 @@ def _run(arguments: argparse.Namespace) -> int:
     """A new matrix."""
     from harness.matrix import record
 
-    plan = planned(asked(arguments, selected(arguments)[0]))
-    with record.MatrixRecord.new(plan.tasks, source(arguments)) as made:
-        code = go_on(arguments, made)
+    cells = selected(arguments)[0]
+    with executing(arguments) as executor:
+        plan = planned(asked(arguments, cells), executor)
+        with record.MatrixRecord.new(plan.tasks, source(arguments)) as made:
+            code = go_on(arguments, made, executor)
     _tell(arguments, record.load(made.path), code)
     return code
 
@@ -102,15 +117,47 @@ def _resume(arguments: argparse.Namespace) -> int:
     from harness.matrix.run import resumable
 
     told = resumable(record.load(record.find(arguments.resume)))
-    with record.MatrixRecord(told.directory) as made:
-        code = go_on(arguments, made)
+    with executing(arguments) as executor, record.MatrixRecord(told.directory) as made:
+        code = go_on(arguments, made, executor)
     _tell(arguments, record.load(made.path), code)
     return code
 
 
-def go_on(arguments: argparse.Namespace, made: Any, again: str = "") -> int:
+@contextlib.contextmanager
+def executing(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Where tasks run: here, or on the workers of a scheduler."""
+    if not arguments.scheduler:
+        from harness.executors.local import Local
+
+        with Local(arguments.slots) as executor:
+            yield executor
+        return
+    try:
+        from harness.executors import dask
+    except ImportError as error:
+        raise HostError(
+            f"--scheduler wants Dask: {error}", hint="pip install 'harness[cluster]'"
+        ) from None
+    made = dask.DaskExecutor(
+        arguments.scheduler, root=project.root(), store=arguments.store or "", cpus=arguments.slots
+    )
+    if dask.is_open(arguments.scheduler):
+        print(
+            f"harness: warning: {arguments.scheduler} is open: whoever reaches it runs programs on"
+            " all workers; tls:// is not (docs/cluster.md)",
+            file=sys.stderr,
+        )
+    with made as there:
+        room = there.capacity
+        print(
+            f"harness: {room.machines} workers, {room.cpus} threads at {arguments.scheduler}",
+            file=sys.stderr,
+        )
+        yield there
+
+
+def go_on(arguments: argparse.Namespace, made: Any, executor: Any, again: str = "") -> int:
     """Run what is left of a matrix; its exit status. `again` is the command to go on with it."""
-    from harness.executors.local import Local
     from harness.matrix import record, view
     from harness.matrix.page import Page
     from harness.matrix.run import MatrixRun
@@ -122,15 +169,13 @@ def go_on(arguments: argparse.Namespace, made: Any, again: str = "") -> int:
     print(f"harness: {made.path}", file=sys.stderr)
     code = ExitCode.INTERRUPTED
     try:
-        with (
-            Local(arguments.slots) as executor,
-            view.shown(tasks, live=live, colour=colour) as shown,
-        ):
+        with view.shown(tasks, live=live, colour=colour) as shown:
             code = MatrixRun(made, executor, (shown, page), told).run(_deadline_s(arguments))
     except KeyboardInterrupt:
         pass  # as when a cell was interrupted
     if code == ExitCode.INTERRUPTED:
         again = again or f"harness matrix --resume {made.path.name[-4:]}"
+        again += f" --scheduler {arguments.scheduler}" if arguments.scheduler else ""
         print(f"harness: interrupted; next: {again}", file=sys.stderr)
     page.write("" if code != ExitCode.INTERRUPTED else "This matrix was interrupted.")
     return code
@@ -159,20 +204,26 @@ def _tell(arguments: argparse.Namespace, told: Any, code: int) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     cells, matrix = selected(arguments)
-    plan = planned(asked(arguments, cells)) if arguments.estimate else None
+    plan = estimate = None
+    if arguments.estimate:
+        from harness.matrix import schedule
+
+        with executing(arguments) as executor:
+            plan = planned(asked(arguments, cells), executor)
+            estimate = schedule.estimate(plan.tasks, executor.capacity)
     if arguments.json:
         about: dict[str, Any] = {
             "schema": SCHEMA,
             "cells": [{"name": one.name, **asdict(one), "command": one.command} for one in cells],
             "left_out": [{"name": one.cell.name, "reason": one.reason} for one in matrix.left_out],
         }
-        if plan is not None:
-            about |= {"estimate": asdict(_estimate(arguments, plan)), **asdict(plan)}
+        if plan is not None and estimate is not None:
+            about |= {"estimate": asdict(estimate), **asdict(plan)}
         print(json.dumps(about, indent=1))
         return ExitCode.OK
     width = max((len(one.name) for one in cells), default=0)
     if plan is not None:
-        _print_plan(arguments, plan)
+        _print_plan(plan, estimate)
         return ExitCode.OK
     for one in cells:
         print(f"{one.name:<{width}}  {one.command}")
@@ -183,7 +234,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _print_plan(arguments: argparse.Namespace, plan: Any) -> None:
+def _print_plan(plan: Any, made: Any) -> None:
     from harness.report.words import duration
 
     width = max((len(task.name) for task in plan.tasks), default=0)
@@ -192,7 +243,6 @@ def _print_plan(arguments: argparse.Namespace, plan: Any) -> None:
         print(f"{task.kind:<5}  {task.name:<{width}}  {task.expected_s:>7.1f} s{sure}")
     for name, why in plan.troubles:
         print(f"{name}: {why}")
-    made = _estimate(arguments, plan)
     guessed = sum(not task.known for task in plan.tasks)
     print(
         f"{plan.kernels} kernels, {plan.cached} of them in the cache; "
@@ -202,13 +252,6 @@ def _print_plan(arguments: argparse.Namespace, plan: Any) -> None:
     )
 
 
-def _estimate(arguments: argparse.Namespace, plan: Any) -> Any:
-    from harness.executors.local import Local
-    from harness.matrix import schedule
-
-    return schedule.estimate(plan.tasks, Local(arguments.slots).capacity)
-
-
 def asked(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> list[Any]:
     """The cells with what their command lines stand for."""
     from harness.matrix.plan import Asked
@@ -216,13 +259,15 @@ def asked(arguments: argparse.Namespace, cells: Sequence[MatrixCell]) -> list[An
     return [Asked(cell=one, wanted=_wanted(arguments, one)) for one in cells]
 
 
-def planned(asked: Sequence[Any]) -> Any:
-    """The tasks of cells, with what they wait for."""
+def planned(asked: Sequence[Any], executor: Any) -> Any:
+    """The tasks of cells, with what they wait for where `executor` runs them."""
     from harness.matrix import past, plan
 
     screen.watch()
     with tempfile.TemporaryDirectory(prefix="harness-matrix-") as scratch:
-        return plan.make(asked, project.root(), Path(scratch) / "programs.log", past.newest())
+        return plan.make(
+            asked, project.root(), Path(scratch) / "programs.log", past.newest(), executor.has
+        )
 
 
 def _wanted(arguments: argparse.Namespace, one: MatrixCell) -> Any:

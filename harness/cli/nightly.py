@@ -23,10 +23,21 @@ def add(commands: Any) -> None:
 
 
 def _nightly(arguments: argparse.Namespace) -> int:
-    from harness.matrix import nightly, record
+    from harness.matrix import nightly
 
     matrix.check(arguments, resumes=arguments.resume)
     before = nightly.nights()
+    with matrix.executing(arguments) as executor:
+        night, code = _run(arguments, before, executor)
+    if code == ExitCode.INTERRUPTED:
+        return code
+    return _tell(arguments, night, [one for one in before if one.exit is not None])
+
+
+def _run(arguments: argparse.Namespace, before: Any, executor: Any) -> tuple[Any, int]:
+    """The night, or what is left of the last one, which is no longer among those `before`."""
+    from harness.matrix import nightly, record
+
     if arguments.resume:
         if not before or before[0].exit is not None:
             raise UsageError("no night was interrupted", hint="leave --resume out to begin one")
@@ -40,15 +51,12 @@ def _nightly(arguments: argparse.Namespace) -> int:
             applied.append(one)
             for line in nightly.applied_lines([one]):
                 print(f"harness: {line}", file=sys.stderr)
-        plan = matrix.planned(asked)
+        plan = matrix.planned(asked, executor)
         made = record.MatrixRecord.new(plan.tasks, matrix.source(arguments))
         night = nightly.Night(directory=made.path, applied=tuple(applied))
         night.write()
     with made:
-        code = matrix.go_on(arguments, made, "harness nightly --resume")
-    if code == ExitCode.INTERRUPTED:
-        return code
-    return _tell(arguments, night, [one for one in before if one.exit is not None])
+        return night, matrix.go_on(arguments, made, executor, "harness nightly --resume")
 
 
 def _tell(arguments: argparse.Namespace, night: Any, before: Any) -> int:

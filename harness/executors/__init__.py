@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the tasks of a matrix run: here (local.py), later on other machines too."""
+"""Where the tasks of a matrix run: here (local.py), or on other machines (dask.py)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,13 @@ from harness.model import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """Processors and memory (MiB) for tasks."""
+    """Processors and memory (MiB) for tasks, on how many machines, and processors of guests for
+    each of these at most."""
 
     cpus: int
     memory_mib: int
+    machines: int = 1
+    crowd: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +34,16 @@ class Order:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A task that ran: its exit status, how long it took, and the JSON document that it wrote,
-    empty where it wrote none."""
+    empty where it wrote none; `error` where it is the executor that says why. `worker` and `lost`
+    as in Ended."""
 
     task: str
     exit: int
     duration_s: float
     document: Mapping[str, Any]
+    error: str = ""
+    worker: str = ""
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +65,16 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> Capacity:
-        """What there is for tasks."""
+        """What there is for tasks, now."""
+        ...
+
+    @property
+    def resumes(self) -> bool:
+        """A task that was interrupted can be gone on with: what it had recorded is here."""
+        ...
+
+    def has(self, kernel: str) -> bool:
+        """The tasks can have the kernel of that key without building it."""
         ...
 
     def start(self, order: Order) -> None:

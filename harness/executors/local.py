@@ -37,6 +37,15 @@ class Local:
         """See executors.Executor; the memory that was free at the beginning."""
         return self._capacity
 
+    @property
+    def resumes(self) -> bool:
+        """See executors.Executor."""
+        return True
+
+    def has(self, kernel: str) -> bool:
+        """See executors.Executor."""
+        return cache.hold(cache.root() / "kernels" / kernel / "kernel.json")
+
     def start(self, order: Order) -> None:
         """See executors.Executor. HostError where no process can be started."""
         began = time.monotonic()
@@ -82,7 +91,7 @@ class Local:
                 task=name,
                 exit=ExitCode.BUG if status is None else status,
                 duration_s=round(time.monotonic() - began, 3),
-                document=_document(said),
+                document=document_of(said),
             )
         )
 
@@ -98,7 +107,7 @@ class Local:
         self._running.clear()
 
 
-def _document(said: bytes) -> Mapping[str, Any]:
+def document_of(said: bytes) -> Mapping[str, Any]:
     """The JSON document that a command wrote; empty for none."""
     try:
         found = json.loads(said)

@@ -21,12 +21,12 @@ class Cells:
     is new."""
 
     def __init__(self) -> None:
-        self._cells: dict[str, _Cell] = {}
+        self._cells: dict[str, Cell] = {}
         self._others: set[str] = set()  # directories that are no cell's of ours, or taken
 
     def begin(self, name: str, argv: Sequence[str]) -> None:
         """One is about to begin, whose run directory is to come."""
-        self._cells[name] = _Cell(argv)
+        self._cells[name] = Cell(argv)
 
     def end(self, name: str) -> None:
         """One has ended."""
@@ -44,7 +44,7 @@ class Cells:
                     found[name] = cell.read(cell.directory)
         return found
 
-    def _find(self, searched: list["_Cell"]) -> None:
+    def _find(self, searched: list["Cell"]) -> None:
         """Look at the directories that came to be since, each once."""
         oldest = min(cell.since for cell in searched)
         newer = (path for path in cache.runs().iterdir() if path.name[:_STAMP_SIZE] >= oldest)
@@ -57,7 +57,7 @@ class Cells:
                 cell.directory = path
 
 
-class _Cell:
+class Cell:
     """One that runs. `since` is when it began, as its directory's name has it."""
 
     def __init__(self, argv: Sequence[str]) -> None:

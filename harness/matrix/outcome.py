@@ -23,14 +23,21 @@ def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> 
     told = finished.document
     code, error = _exit(finished.exit)
     ended = Ended(
-        task=task.name, exit=code, duration_s=finished.duration_s, error=error, resumed=resumed
+        task=task.name,
+        exit=code,
+        duration_s=finished.duration_s,
+        error=finished.error or error,
+        resumed=resumed,
+        worker=finished.worker,
+        lost=finished.lost,
     )
     if task.kind is Kind.BUILD:
         built = int(finished.exit == 0 and not told.get("cached", True))
         return replace(ended, built=built, cached=int(finished.exit == 0) - built)
     if "run_dir" in told:
         directory = Path(told["run_dir"])
-        return replace(ended, **_of_document(told), **_of_journal(directory))
+        ended = replace(ended, **_of_document(told), **_of_journal(directory))
+        return replace(ended, error=ended.error or finished.error)
     # It died without a word, as of a machine without memory; what it had recorded is there.
     left = earlier.newest(task.argv, since)
     return replace(ended, run_dir=str(left), **_of_journal(left)) if left else ended

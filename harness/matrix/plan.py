@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cells of a matrix -> its tasks: each kernel once, then the cells that run on it."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import ahead, ready
+from harness import ahead, ready, tree
 from harness.ahead import Needed
 from harness.errors import HarnessError
 from harness.matrix.past import Past
@@ -35,18 +37,24 @@ class Plan:
     troubles: tuple[tuple[str, str], ...] = ()
 
 
-def make(asked: Sequence[Asked], root: Path, log: Path, past: Past) -> Plan:
-    """The plan, with durations from the past. Compiles the suites' programs, which it needs to
-    know the kernels; compilers' output goes to `log`."""
-    kernels = _Kernels()
+def make(
+    asked: Sequence[Asked], root: Path, log: Path, past: Past, has: Callable[[str], bool]
+) -> Plan:
+    """The plan, with durations from the past; `has` tells of a kernel's key whether whoever runs
+    it has that. Compiles the suites' programs, which it needs to know the kernels; compilers'
+    output goes to `log`."""
+    kernels = _Kernels(has)
     cells, troubles = [], []
     for one in asked:
+        needed: tuple[Needed, ...] = ()
         try:
-            needs = kernels.of(one, ahead.kernels(one.wanted, root, log), root)
+            needed = ahead.kernels(one.wanted, root, log)
         except HarnessError as error:
-            needs = ()
             troubles.append((one.cell.name, error.message))
-        cells.append(_test(one.cell, needs))
+        base = needed[0].base if needed else _base(one.wanted)
+        keys = tuple(dict.fromkeys(kernel.identity.key for kernel in needed))
+        made = _test(one.cell, kernels.of(one, needed, root))
+        cells.append(replace(made, base=base, kernels=keys))
     tasks = [past.expect(task) for task in (*kernels.tasks(), *cells)]
     return Plan(
         tasks=tuple(tasks),
@@ -59,7 +67,8 @@ def make(asked: Sequence[Asked], root: Path, log: Path, past: Past) -> Plan:
 class _Kernels:
     """The kernels of all cells, by their keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, has: Callable[[str], bool]) -> None:
+        self._has = functools.cache(has)
         self.seen: set[str] = set()
         self._builds: dict[str, Task] = {}
 
@@ -73,7 +82,7 @@ class _Kernels:
         for kernel in needed:
             key = kernel.identity.key
             self.seen.add(key)
-            if kernel.cached:
+            if self._has(key):
                 continue
             if key not in self._builds:
                 self._builds[key] = self._build(one, kernel, root)
@@ -98,6 +107,8 @@ class _Kernels:
             memory_mib=_BUILD_MIB,
             priority=cell.priority,
             group=f"{cell.tree} {kernel.identity.objects}",
+            base=kernel.base,
+            kernels=(kernel.identity.key,),
         )
 
 
@@ -114,6 +125,12 @@ def _build_argv(one: Asked, suites: Sequence[str], series: str) -> tuple[str, ..
     words += [word for name in fragments for word in ("--kconfig", name)]
     words += [word for text in cell.settings for word in ("--set", text)]
     return (*words, *(word for name in suites for word in ("--suite", name)))
+
+
+def _base(wanted: Cell) -> str:
+    with contextlib.suppress(HarnessError):
+        return tree.resolve(wanted.tree, wanted.commit).commit
+    return ""
 
 
 def _test(cell: MatrixCell, needs: tuple[str, ...]) -> Task:

@@ -119,9 +119,10 @@ def load(directory: Path) -> Told:
 
 def _task(told: Mapping[str, Any]) -> Task:
     known = {key: told[key] for key in Task.__dataclass_fields__ if key in told}
-    lists = {key: tuple(told[key]) for key in ("argv", "needs")}
+    lists = {key: tuple(told[key]) for key in ("argv", "needs", "kernels") if key in told}
     return Task(**{**known, **lists, "kind": Kind(told["kind"])})
 
 
 def _ended(event: Mapping[str, Any]) -> Ended:
-    return Ended(**{key: event[key] for key in Ended.__dataclass_fields__ if key in event})
+    known = {key: event[key] for key in Ended.__dataclass_fields__ if key in event}
+    return Ended(**{**known, "lost": tuple(event.get("lost", ()))})

@@ -71,12 +71,14 @@ class MatrixRun:
         self._cells = sum(task.kind is Kind.TEST for task in told.tasks)
         self._cells_ended = sum(map(self._is_cell, self._ended))
         self._adopt()
-        self._schedule = Schedule(told.tasks, executor.capacity, self._ended)
+        self._capacity = executor.capacity
+        self._schedule = Schedule(told.tasks, self._capacity, self._ended)
 
     def run(self, deadline_s: float | None = None) -> ExitCode:
         """Run them to their end, or begin none that would not end `deadline_s` seconds from now.
         Returns the worst exit status of the cells."""
         while True:
+            self._look_at_room()
             while (grant := self._schedule.begin(self._left_s(deadline_s))) is not None:
                 self._begin(grant)
             if not self._schedule.running:
@@ -91,6 +93,11 @@ class MatrixRun:
         code = self.exit_code()
         self._record.finish(code)
         return code
+
+    def _look_at_room(self) -> None:
+        if (capacity := self._executor.capacity) != self._capacity:
+            self._capacity = capacity
+            self._schedule.resize(capacity)
 
     def exit_code(self) -> ExitCode:
         """The worst of the cells', as docs/design.md has it: the highest. One that somebody
@@ -125,7 +132,7 @@ class MatrixRun:
             left_s = max(0.0, grant.task.expected_s - since_s)
             work += left_s * grant.share
             lasts = max(lasts, left_s)
-        return max(lasts, work / self._executor.capacity.cpus)
+        return max(lasts, work / max(1, self._capacity.cpus))
 
     def _left_s(self, deadline_s: float | None) -> float | None:
         return None if deadline_s is None else deadline_s - (time.monotonic() - self._began)
@@ -145,7 +152,7 @@ class MatrixRun:
     def _begin(self, grant: Grant) -> None:
         task = grant.task
         argv = task.argv
-        if task.kind is Kind.TEST and task.name in self._begun:
+        if task.kind is Kind.TEST and task.name in self._begun and self._executor.resumes:
             argv = (*argv, "--resume")
         self._record.begin(task, grant.cpus)
         self._since[task.name] = time.monotonic()
@@ -160,7 +167,7 @@ class MatrixRun:
         task = self._tasks[finished.task]
         if task.kind is Kind.BUILD and "image" in finished.document:
             cache.hold(Path(finished.document["image"]).parent)  # for the cells that wait for it
-        resumed = task.name in self._begun
+        resumed = task.name in self._begun and self._executor.resumes
         ended = outcome.of(task, finished, since=self._started[task.name], resumed=resumed)
         if ended.exit == ExitCode.INTERRUPTED:
             self._interrupted = True

@@ -23,17 +23,18 @@ _CPUS_A_BUILD = 8  # processors that make another build at a time worth it
 _UNIT = 10  # room is given in tenths of a processor
 _LEAST = 2  # of them for whatever begins
 _SPARE = 1.25  # what a past load is multiplied by, as it is no even one
-_CROWD = 2  # processors of guests for each of the machine, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A task that is to begin now, the processors that it may use, and the share of the machine's
-    that is counted as its own. A build may use more than that: what tests leave idle."""
+    """A task that is to begin now, the processors that it may use, the share of the machine's that
+    is counted as its own, and the memory (MiB). A build may use more processors than that: what
+    tests leave idle."""
 
     task: Task
     cpus: int
     share: float = 1.0
+    memory_mib: int = 0
 
 
 Rank = tuple[int, float, int]
@@ -60,8 +61,7 @@ class Schedule:
         self._tasks = {task.name: task for task in tasks if task.name not in over}
         self._place = {task.name: number for number, task in enumerate(tasks)}
         self._capacity = capacity
-        self._builds_at_once = max(1, capacity.cpus // _CPUS_A_BUILD)
-        self._jobs = max(1, capacity.cpus // self._builds_at_once)
+        self._builds_at_once, self._jobs = builds_at_once(capacity)
         self._free, self._free_mib = capacity.cpus * _UNIT, capacity.memory_mib
         self._crowd = 0  # processors of the guests that run
         self._after: dict[str, list[str]] = defaultdict(list)
@@ -79,9 +79,7 @@ class Schedule:
         self.waiting = Counter(task.kind for task in self._tasks.values())
         self._idle = set(self._tasks)
         self.left_out: list[Task] = []
-        self.waiting_work_s = sum(
-            task.expected_s * self._units(task) / _UNIT for task in self._tasks.values()
-        )
+        self.waiting_work_s = self._idle_work_s()
         for name, missing in self._missing.items():
             if not missing:
                 self._ready(name)
@@ -90,6 +88,20 @@ class Schedule:
     def running(self) -> Mapping[str, Grant]:
         """The tasks that have begun and not ended."""
         return self._grants
+
+    def resize(self, capacity: Capacity) -> None:
+        """There is more room, or less: machines have come or gone. What runs keeps its own."""
+        self._free += (capacity.cpus - self._capacity.cpus) * _UNIT
+        self._free_mib += capacity.memory_mib - self._capacity.memory_mib
+        self._builds_at_once, self._jobs = builds_at_once(capacity)
+        self._capacity = capacity
+        lines = [line for line in self._tests.values() if line.ranks]
+        self._tests = defaultdict(_Line)
+        for rank, name in (one for line in lines for one in line.ranks):
+            self._tests[self._room(self._tasks[name])].ranks.append((rank, name))
+        for line in self._tests.values():
+            heapq.heapify(line.ranks)
+        self.waiting_work_s = self._idle_work_s()
 
     def begin(self, left_s: float | None = None) -> Grant | None:
         """The next task, which has begun with this; None when there is no room for any. One that
@@ -105,7 +117,7 @@ class Schedule:
         """A task has come to its end, well or not: what needs it may begin."""
         grant = self._grants.pop(name)
         self._free += round(grant.share * _UNIT)
-        self._free_mib += self._memory(grant.task)
+        self._free_mib += grant.memory_mib
         if grant.task.kind is Kind.TEST:
             self._crowd -= grant.cpus
         for after in self._after[name]:
@@ -162,11 +174,13 @@ class Schedule:
         units = min(units, self._free)
         cpus = self._cpus(task) if task.kind is Kind.TEST else self._jobs
         self._free -= units
-        self._free_mib -= self._memory(task)
+        memory_mib = self._memory(task)
+        self._free_mib -= memory_mib
         if task.kind is Kind.TEST:
             self._crowd += cpus
-        self._grants[task.name] = Grant(task=task, cpus=cpus, share=units / _UNIT)
-        return self._grants[task.name]
+        grant = Grant(task=task, cpus=cpus, share=units / _UNIT, memory_mib=memory_mib)
+        self._grants[task.name] = grant
+        return grant
 
     def _no_more_waits(self, task: Task) -> None:
         self._idle.discard(task.name)
@@ -174,8 +188,10 @@ class Schedule:
         self.waiting_work_s -= task.expected_s * self._units(task) / _UNIT
 
     def _compilers(self) -> int:
-        """The room of a build: what there is, and half where tests use the rest, or could."""
-        rest = (self._capacity.cpus - self._capacity.cpus // 2) * _UNIT
+        """The room of a build: what its machine has, and half where tests use the rest, or
+        could."""
+        cpus = self._capacity.cpus // self._capacity.machines
+        rest = (cpus - cpus // 2) * _UNIT
         ready = (units for (units, _, _), line in self._tests.items() if line.ranks)
         shared = self._crowd or any(units <= rest for units in ready)
         return max(1, self._jobs // (2 if shared else 1)) * _UNIT
@@ -185,7 +201,7 @@ class Schedule:
 
     def _fits(self, room: Room) -> bool:
         units, cpus, memory = room
-        crowd = self._crowd + cpus <= _CROWD * self._capacity.cpus
+        crowd = self._crowd + cpus <= self._capacity.crowd * self._capacity.cpus
         return units <= self._free and crowd and memory <= self._free_mib
 
     def _units(self, task: Task) -> int:
@@ -194,10 +210,14 @@ class Schedule:
         return min(most, max(_LEAST, math.ceil(task.load * _SPARE * _UNIT))) if task.load else most
 
     def _cpus(self, task: Task) -> int:
-        return min(task.cpus, self._capacity.cpus)
+        return min(task.cpus, max(1, self._capacity.cpus // self._capacity.machines))
+
+    def _idle_work_s(self) -> float:
+        idle = (self._tasks[name] for name in self._idle)
+        return sum(task.expected_s * self._units(task) / _UNIT for task in idle)
 
     def _memory(self, task: Task) -> int:
-        return min(task.memory_mib, self._capacity.memory_mib)
+        return min(task.memory_mib, self._capacity.memory_mib // self._capacity.machines)
 
     def _needs_s(self, task: Task) -> float:
         """Until something has come of it: of a kernel, the cell that is soonest done, with all
@@ -223,6 +243,13 @@ class Schedule:
             heapq.heappop(self._tests[self._room(task)].ranks)
         for after in self._after[name]:
             self._leave_out(after)
+
+
+def builds_at_once(capacity: Capacity) -> tuple[int, int]:
+    """How many kernels are built at a time, and with how many compilers each."""
+    cpus = max(1, capacity.cpus // capacity.machines)
+    on_each = max(1, cpus // _CPUS_A_BUILD)
+    return on_each * capacity.machines, max(1, cpus // on_each)
 
 
 def tails(tasks: Sequence[Task]) -> dict[str, float]:
@@ -263,7 +290,7 @@ def estimate(tasks: Sequence[Task], capacity: Capacity) -> Estimate:
         now, name = heapq.heappop(ends)
         schedule.ended(name)
     longest = max(tails(tasks).values(), default=0.0)
-    builds_s = _builds_s(tasks) if capacity.cpus < 2 * _CPUS_A_BUILD else 0.0
+    builds_s = _builds_s(tasks) if builds_at_once(capacity)[0] == 1 else 0.0
     return Estimate(total_s=now, critical_s=max(longest, builds_s, work / capacity.cpus))
 
 

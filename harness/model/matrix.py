@@ -76,7 +76,8 @@ class Task:
     processors and `memory_mib` while it runs, and begins when the tasks that it `needs` have
     ended. Builds of one `group` use one object directory. `expected_s` is how long it takes, and
     `load` how many processors it keeps busy meanwhile (0: not known); `known` where that was seen
-    before."""
+    before. For other machines: the commit of its tree is `base` (empty: not known), and `kernels`
+    are the keys of those that it builds, or runs on."""
 
     name: str
     kind: Kind
@@ -89,6 +90,8 @@ class Task:
     expected_s: float = 60.0
     load: float = 0.0
     known: bool = False
+    base: str = ""
+    kernels: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -102,7 +105,8 @@ class Ended:
     wrote, empty for none. Of a cell: what the tests of its last kernel came to, how many of them
     are new, the boots, the kernels that were built and those from the cache; `error` is why a
     stage failed; `cpu_s` the processors' time (0: not known); `resumed`, a part of it had run
-    before an interruption."""
+    before an interruption. `worker` is the other machine's that ran it, `lost` those that were lost
+    while they did."""
 
     task: str
     exit: int
@@ -116,3 +120,5 @@ class Ended:
     cached: int = 0
     cpu_s: float = 0.0
     resumed: bool = False
+    worker: str = ""
+    lost: tuple[str, ...] = ()

@@ -112,6 +112,12 @@ class Kernels:
         self._lives = lives
         self._early = early
 
+    resumes = True
+
+    def has(self, kernel: str) -> bool:
+        """See executors.Executor."""
+        return False
+
     def start(self, order: Order) -> None:
         """See executors.Executor."""
         self.orders.append(order)

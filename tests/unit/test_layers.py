@@ -49,9 +49,9 @@ LAYERS = (
     + ("crash", "crash.__main__"),
     ("posterior",),
     ("disuse",),
-    ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console")
+    ("git", "fetch", "config", "series", "mbox", "toolchain", "kconfig", "console", "store")
     + ("guest.channel", "guest.qmp", "guest.dump", "guest", "suites"),
-    ("image",)
+    ("image", "parcel", "inputs")
     + ("tree", "apply", "thread", "slot", "kbuild", "guest.agent", "guest.accel", "guest.qemu")
     + ("guest.disk", "guest.root", "suites.python_tests", "suites.scratch"),
     ("guest.autopsy",),
@@ -87,8 +87,10 @@ LAYERS = (
     ("hosted",),
     ("lent",),
     ("terminal", "executors"),
-    ("matrix", "executors.progress"),
+    ("matrix", "executors.progress", "executors.desk"),
     ("executors.local",),
+    ("executors.remote",),
+    ("executors.dask",),
     ("matrix.record", "matrix.outcome", "matrix.schedule"),
     ("matrix.past", "matrix.run"),
     ("matrix.plan", "matrix.view"),

@@ -29,6 +29,11 @@ class Stub:
         self._queue: list[Order] = []
         self._lives = lives
 
+    resumes = True
+
+    def has(self, kernel: str) -> bool:
+        return False
+
     def start(self, order: Order) -> None:
         self.orders.append(order)
         self._queue.append(order)

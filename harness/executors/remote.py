@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A task on a worker of Dask's: what it needs is fetched, its process runs, its record goes back.
+
+A worker has a cache of its own, and nothing of the project. What the process writes lies in a
+scratch directory, which is sent back whole; what it builds goes to the store.
+"""
+
+import contextlib
+import io
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import distributed
+import yaml
+
+from harness import __version__, cache, host, parcel, proc, tree
+from harness.errors import ExitCode, HarnessError, HostError
+from harness.executors.desk import MOST_LOST, At
+from harness.executors.local import document_of
+from harness.executors.progress import Cell
+from harness.store import SharedStore, Store
+
+_NICE = 10
+_TELL_S = 1.0  # how often it is told how far a task is, and asked whether it is still wanted
+_END_S = 60.0  # of a process whose output has ended
+_SEND_S = 1800.0  # until somebody has sent a blob
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """A task and its inputs by content: names of parcels, and the commit of each tree by the name
+    that `argv` has for it. `sends` are kernels that go to the store when it has ended. Events go
+    to `topic`; `store` is empty for the desk's."""
+
+    task: str
+    argv: tuple[str, ...]
+    cpus: int
+    topic: str
+    version: str = __version__
+    store: str = ""
+    inputs: str = ""
+    trees: Mapping[str, str] = field(default_factory=dict)
+    kernels: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of it: as executors.Finished, with what the process said on standard error, and
+    the directories that it wrote, in an archive."""
+
+    exit: int
+    duration_s: float = 0.0
+    document: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    worker: str = ""
+    lost: tuple[str, ...] = ()
+    log: bytes = b""
+    runs: bytes = b""
+
+
+def run(packet: Packet) -> Answer:
+    """Run it on the worker that this is called on, to its end or until nobody wants it."""
+    worker = distributed.get_worker()
+    desk = At(lambda name, **about: _call(worker, name, **about))
+    key = str(worker.get_current_task())
+    where = str(worker.address)
+    place = _Place(worker=where, key=key, desk=desk, scratch=Path(worker.local_directory))
+    if packet.version != __version__:
+        error = f"{where} has harness {__version__}, whoever gives the tasks {packet.version}"
+        return Answer(exit=ExitCode.HOST, error=error, worker=where)
+    with _ROOM.for_task(worker.state.nthreads, packet.cpus):
+        lost = desk.ask("begin", key=key, worker=where, alone=False)
+        if not lost:
+            return _run(packet, place)
+    if len(lost) >= MOST_LOST:
+        error = f"its workers died while they ran it: {', '.join(lost)}"
+        return Answer(exit=ExitCode.HOST, error=error, worker=where, lost=tuple(lost))
+    with _ROOM.for_task(worker.state.nthreads, worker.state.nthreads):
+        lost = desk.ask("begin", key=key, worker=where, alone=True)
+        return _run(packet, replace(place, lost=tuple(lost)))
+
+
+def _call(worker: Any, name: str, /, **about: Any) -> Any:
+    return distributed.utils.sync(worker.loop, getattr(worker.scheduler, name), **about)
+
+
+class _Room:
+    """The threads of this worker: a guest of two processors takes two of them."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def for_task(self, threads: int, wanted: int) -> Iterator[None]:
+        """Wait for room."""
+        wanted = min(wanted, threads)
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + wanted <= threads)
+            self._taken += wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
+
+
+_ROOM = _Room()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a task runs, in a directory that Dask removes should the worker die, and the workers
+    that were lost with it."""
+
+    worker: str
+    key: str
+    desk: At
+    scratch: Path
+    lost: tuple[str, ...] = ()
+
+
+def _run(packet: Packet, place: _Place) -> Answer:
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch:
+            return _Work(packet, place, Path(scratch)).run()
+    except HarnessError as error:
+        return Answer(
+            exit=error.exit_code,
+            duration_s=round(time.monotonic() - began, 3),
+            error=error.message,
+            worker=place.worker,
+            lost=place.lost,
+        )
+
+
+class _Work:
+    """A task in its scratch directory."""
+
+    def __init__(self, packet: Packet, place: _Place, scratch: Path) -> None:
+        self._packet = packet
+        self._place = place
+        self._scratch = scratch
+        self._store: Store = SharedStore(packet.store) if packet.store else place.desk
+        self._output = scratch / "state/harness/runs"
+        self._output.mkdir(parents=True)
+        self._cell = Cell(packet.argv)
+
+    def run(self) -> Answer:
+        """Fetch, run, send."""
+        packet = self._packet
+        if not self._fetch(packet.inputs):
+            raise HostError(f"nobody sends {packet.inputs} any more")
+        self._write_trees()
+        for key in packet.kernels:
+            self._fetch(parcel.kernel(key))  # else it is built here
+        answer = self._process()
+        for key in packet.sends:
+            if parcel.here(parcel.kernel(key)):
+                parcel.send(parcel.kernel(key), self._store)
+        return answer
+
+    def _fetch(self, name: str) -> bool:
+        return parcel.fetch(name, self._store, lambda: self._ask(name))
+
+    def _ask(self, name: str) -> bool:
+        """Wait until somebody has sent it; False where nobody has it."""
+        about = {"topic": self._packet.topic, "blob": name}
+        deadline = time.monotonic() + _SEND_S
+        again = False
+        while self._place.desk.ask("want", again=again, **about):
+            if self._store.has(name):
+                return True
+            if time.monotonic() > deadline:
+                raise HostError(f"{name} was not sent within {_SEND_S:.0f} s")
+            again = True
+            time.sleep(_LOOK_S)
+        return self._store.has(name)
+
+    def _write_trees(self) -> None:
+        """Where the trees are: this machine's own of that commit, else one that is fetched."""
+        found = {}
+        for name, commit in self._packet.trees.items():
+            if _has_tree(name, commit):
+                continue
+            if not self._fetch(parcel.base(commit)):
+                raise HostError(f"{self._place.worker} has no tree {name} at {commit[:12]}")
+            found[name] = str(cache.root() / parcel.base(commit))
+        cache.write_whole(
+            self._scratch / "config/harness/trees.yaml", yaml.safe_dump(found).encode()
+        )
+
+    def _process(self) -> Answer:
+        """The task's own process."""
+        began = time.monotonic()
+        build = bool(self._packet.sends)
+        first = ["nice", "-n", str(_NICE)] if build else []
+        jobs = host.processors() if build else self._packet.cpus
+        log = self._scratch / "log"
+        project = cache.root() / self._packet.inputs
+        with (
+            log.open("wb") as said,
+            proc.spawn(
+                [*first, sys.executable, "-m", "harness", *self._packet.argv, "--json"],
+                cwd=project,
+                env={
+                    "HARNESS_JOBS": str(jobs),
+                    "HARNESS_OUTPUT": str(self._output),
+                    "HARNESS_PROJECT": str(project),
+                    "XDG_CONFIG_HOME": str(self._scratch / "config"),
+                    "XDG_STATE_HOME": str(self._scratch / "state"),
+                },
+                stderr=said.fileno(),
+            ) as process,
+        ):
+            written = self._follow(process)
+            status = process.wait(_END_S)
+        return Answer(
+            exit=ExitCode.BUG if status is None else status,
+            duration_s=round(time.monotonic() - began, 3),
+            document=document_of(written),
+            worker=self._place.worker,
+            lost=self._place.lost,
+            log=log.read_bytes(),
+            runs=_packed(self._output),
+        )
+
+    def _follow(self, process: proc.Process) -> bytes:
+        """All that it writes; meanwhile say how far it is, and end it when nobody wants it."""
+        written: list[bytes] = []
+        reader = threading.Thread(target=lambda: written.append(process.stdout.read()), daemon=True)
+        reader.start()
+        while reader.is_alive():
+            reader.join(_TELL_S)
+            if reader.is_alive() and not self._tell():
+                process.kill()
+                reader.join(_END_S)
+        return b"".join(written)
+
+    def _tell(self) -> bool:
+        place = self._place
+        about: dict[str, Any] = {}
+        for directory in self._output.iterdir():
+            with contextlib.suppress(OSError):  # its journal is to come
+                about = asdict(self._cell.read(directory))
+        wanted = place.desk.ask(
+            "tell", key=place.key, worker=place.worker, topic=self._packet.topic, about=about
+        )
+        return bool(wanted)
+
+
+def _has_tree(name: str, commit: str) -> bool:
+    """A tree of this machine's is at that commit, without the network."""
+    return name in tree.local() and tree.resolve_local(name).commit == commit
+
+
+def _packed(directory: Path) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
+        archive.add(directory, arcname=".")
+    return made.getvalue()

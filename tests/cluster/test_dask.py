@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks on workers that have nothing but the package: content travels, what is lost runs again."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness import journal
+from harness.errors import ExitCode
+from harness.executors.dask import DaskExecutor
+from harness.matrix import record
+from harness.matrix.record import MatrixRecord, Told
+from harness.matrix.run import MatrixRun
+from harness.model import Kind, Task
+from tests.cluster.conftest import Cluster, Project, cluster, executor, wait_for
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Cluster]:
+    with cluster(tmp_path / "cluster") as made:
+        yield made
+
+
+def run(on: DaskExecutor, tasks: Sequence[Task]) -> Told:
+    """All of them to their ends."""
+    with MatrixRecord.new(tasks, {}) as made:
+        MatrixRun(made, on, (), record.load(made.path)).run()
+    ends = [one["task"] for one in journal.read(made.path) if one["event"] == "end"]
+    assert sorted(ends) == sorted(task.name for task in tasks), "each ends once"
+    return record.load(made.path)
+
+
+def test_a_kernel_is_built_once_and_fetched_by_all_others(project: Project, there: Cluster) -> None:
+    first = project.task("kernel", Kind.BUILD)
+    cells = [project.task(f"c{n}", Kind.TEST, needs=["kernel"]) for n in range(9)]
+    with executor(there, project.root) as on:
+        assert not on.has(first.kernels[0])
+        told = run(on, [first, *cells])
+        assert on.has(first.kernels[0])
+    assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
+    assert len({one.worker for one in told.ended.values()}) == 3
+    assert project.built() == 1
+    for worker in there.workers:
+        assert (there.cache(worker) / "kernels" / first.kernels[0] / "kernel.json").is_file()
+    assert not (Path(project.root).parent / "xdg-cache/harness/kernels").exists(), "not here"
+
+
+def test_what_a_lost_worker_had_runs_elsewhere(project: Project, there: Cluster) -> None:
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
+    project.waits.touch()
+    with executor(there, project.root) as on, MatrixRecord.new(cells, {}) as made:
+        matrix = MatrixRun(made, on, (_Killer(project, there),), record.load(made.path))
+        assert matrix.run() == ExitCode.OK
+    told = record.load(made.path)
+    ends = [one["task"] for one in journal.read(made.path) if one["event"] == "end"]
+    assert sorted(ends) == sorted(task.name for task in cells)
+    lost = [one for one in told.ended.values() if one.lost]
+    assert len(lost) == 1 and len(lost[0].lost) == 1
+    assert lost[0].worker and lost[0].worker not in lost[0].lost
+    assert project.built() == 7
+
+
+class _Killer:
+    """Kills a worker when all have begun, and lets the others end."""
+
+    def __init__(self, project: Project, there: Cluster) -> None:
+        self._project = project
+        self._there = there
+
+    def begun(self, *_: object) -> None: ...
+
+    def ended(self, *_: object) -> None: ...
+
+    def look(self, *_: object) -> None:
+        if self._project.built() == 3 and self._project.waits.exists():
+            victim = self._there.workers["b"]
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+            self._project.waits.unlink()
+
+
+def test_what_kills_two_workers_is_an_error(project: Project, there: Cluster) -> None:
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
+    cells.insert(0, project.task("bad", Kind.TEST, "CONFIG_KILLER=y"))
+    with executor(there, project.root) as on:
+        told = run(on, cells)
+    others = dict(told.ended)
+    bad = others.pop("bad")
+    assert bad.exit == ExitCode.HOST and "died while they ran it" in bad.error
+    assert len(bad.lost) == len(set(bad.lost)) == 2
+    assert {one.exit for one in others.values()} == {ExitCode.OK}, others
+    assert sum(one.poll() is None for one in there.workers.values()) == 1
+
+
+def test_who_stops_waiting_has_the_processes_killed(project: Project, there: Cluster) -> None:
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(3)]
+    project.waits.touch()
+    with (
+        executor(there, project.root) as on,
+        MatrixRecord.new(cells, {}) as made,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        MatrixRun(made, on, (_Interrupts(project),), record.load(made.path)).run()
+    pids = project.builds.read_text().split()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), there)
+    assert not record.load(made.path).ended
+
+
+class _Interrupts:
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def begun(self, *_: object) -> None: ...
+
+    def ended(self, *_: object) -> None: ...
+
+    def look(self, *_: object) -> None:
+        if self._project.built() == 3:
+            raise KeyboardInterrupt

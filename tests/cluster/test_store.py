@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stores that all workers share: a directory, and a server that speaks S3."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from harness import parcel
+from harness.errors import ExitCode, HostError, UsageError
+from harness.model import Kind
+from harness.store import SharedStore
+from tests.cluster.conftest import Project, cluster, executor
+from tests.cluster.test_dask import run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server of S3."""
+    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    yield f"http://{host}:{port}"
+    made.stop()
+
+
+@pytest.fixture(params=["directory", "s3"])
+def url(
+    request: pytest.FixtureRequest, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The address of a store that is empty."""
+    if request.param == "directory":
+        return str(tmp_path / "store")
+    for key, value in {
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server,
+    }.items():
+        monkeypatch.setenv(key, value)
+    bucket = secrets.token_hex(8)
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/nightly"
+
+
+def test_what_is_put_can_be_had_by_others(url: str, tmp_path: Path) -> None:
+    data = bytes(range(256)) * (6 << 12)  # in several parts
+    (tmp_path / "blob").write_bytes(data)
+    store = SharedStore(url)
+    assert not store.has("kernels/x")
+    assert not store.get("kernels/x", tmp_path / "other")
+    store.put("kernels/x", tmp_path / "blob")
+    store.put("kernels/x", tmp_path / "blob")
+    assert store.has("kernels/x"), "whoever asked before sees what is new"
+    other = SharedStore(url)
+    assert other.has("kernels/x") and not other.has("kernels/y")
+    assert other.get("kernels/x", tmp_path / "other")
+    assert (tmp_path / "other").read_bytes() == data
+
+
+def test_a_blob_that_is_not_finished_is_none(url: str, tmp_path: Path) -> None:
+    store = SharedStore(url)
+
+    class Broken(type(tmp_path)):  # type: ignore[misc]
+        """A file that ends in an error."""
+
+        def open(self, *args: object, **kwargs: object) -> object:
+            raise OSError("the disk is gone")
+
+    with pytest.raises(HostError, match="the disk is gone"):
+        store.put("kernels/x", Broken(tmp_path / "blob"))
+    assert not store.has("kernels/x")
+
+
+def test_a_kernel_goes_by_the_store(url: str, project: Project, tmp_path: Path) -> None:
+    first = project.task("kernel", Kind.BUILD)
+    cells = [project.task(f"c{n}", Kind.TEST, needs=["kernel"]) for n in range(4)]
+    with cluster(tmp_path / "cluster", workers=("a", "b")) as there:
+        with executor(there, project.root, store=url) as on:
+            told = run(on, [first, *cells])
+        assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
+        assert len({one.worker for one in told.ended.values()}) == 2
+        assert not (there.place / "scheduler/cache/harness/store").exists()
+    assert project.built() == 1
+    store = SharedStore(url)
+    assert store.has(parcel.kernel(first.kernels[0])) and store.has(parcel.base(first.base))
+
+
+def test_addresses_that_nobody_knows() -> None:
+    with pytest.raises(UsageError, match="nosuch"):
+        SharedStore("nosuch://bucket")
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = SharedStore(str(tmp_path / "file"))  # which is no directory
+    with pytest.raises(HostError, match="store .*file"):
+        store.put("kernels/x", tmp_path / "file")
