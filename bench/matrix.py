@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from harness.executors import Capacity, Finished, Order
+from harness.executors import Capacity, Finished, Order, Progress
 from harness.matrix import record, summary
 from harness.matrix.record import MatrixRecord
 from harness.matrix.run import MatrixRun
@@ -31,6 +31,7 @@ class Stub:
     """Eight processors whose tasks end as soon as they are asked for."""
 
     capacity = Capacity(cpus=8, memory_mib=1 << 20)
+    resumes = True
 
     def __init__(self) -> None:
         self._orders: list[Order] = []
@@ -43,6 +44,14 @@ class Stub:
         """See executors.Executor."""
         order = self._orders.pop()
         return [Finished(task=order.task.name, exit=0, duration_s=1.0, document={})]
+
+    def has(self, kernel: str) -> bool:
+        """See executors.Executor."""
+        return False
+
+    def progress(self) -> dict[str, Progress]:
+        """See executors.Executor."""
+        return {}
 
     def __enter__(self) -> "Stub":
         return self

@@ -12,7 +12,8 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,26 +68,40 @@ class Answer:
     runs: bytes = b""
 
 
-def run(packet: Packet) -> Answer:
-    """Run it on the worker that this is called on, to its end or until nobody wants it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a task runs, in a directory that Dask removes should the worker die, and the workers
+    that were lost with it."""
+
+    worker: str
+    key: str
+    desk: At
+    scratch: Path
+    lost: tuple[str, ...] = ()
+
+
+def run(packet: Packet, work: Callable[[Packet, Place], Answer] | None = None) -> Answer:
+    """Run it on the worker that this is called on, to its end or until nobody wants it. `work` is
+    for those who measure."""
+    work = work or _run
     worker = distributed.get_worker()
     desk = At(lambda name, **about: _call(worker, name, **about))
     key = str(worker.get_current_task())
     where = str(worker.address)
-    place = _Place(worker=where, key=key, desk=desk, scratch=Path(worker.local_directory))
+    place = Place(worker=where, key=key, desk=desk, scratch=Path(worker.local_directory))
     if packet.version != __version__:
         error = f"{where} has harness {__version__}, whoever gives the tasks {packet.version}"
         return Answer(exit=ExitCode.HOST, error=error, worker=where)
     with _ROOM.for_task(worker.state.nthreads, packet.cpus):
         lost = desk.ask("begin", key=key, worker=where, alone=False)
         if not lost:
-            return _run(packet, place)
+            return work(packet, place)
     if len(lost) >= MOST_LOST:
         error = f"its workers died while they ran it: {', '.join(lost)}"
         return Answer(exit=ExitCode.HOST, error=error, worker=where, lost=tuple(lost))
     with _ROOM.for_task(worker.state.nthreads, worker.state.nthreads):
         lost = desk.ask("begin", key=key, worker=where, alone=True)
-        return _run(packet, replace(place, lost=tuple(lost)))
+        return work(packet, replace(place, lost=tuple(lost)))
 
 
 def _call(worker: Any, name: str, /, **about: Any) -> Any:
@@ -94,19 +109,26 @@ def _call(worker: Any, name: str, /, **about: Any) -> Any:
 
 
 class _Room:
-    """The threads of this worker: a guest of two processors takes two of them."""
+    """The threads of this worker: a guest of two processors takes two of them. First come, first
+    served, or who wants all would wait for ever."""
 
     def __init__(self) -> None:
         self._taken = 0
+        self._line: deque[object] = deque()
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def for_task(self, threads: int, wanted: int) -> Iterator[None]:
         """Wait for room."""
-        wanted = min(wanted, threads)
+        wanted, place = min(wanted, threads), object()
         with self._changed:
-            self._changed.wait_for(lambda: self._taken + wanted <= threads)
+            self._line.append(place)
+            self._changed.wait_for(
+                lambda: self._line[0] is place and self._taken + wanted <= threads
+            )
+            self._line.popleft()
             self._taken += wanted
+            self._changed.notify_all()
         try:
             yield
         finally:
@@ -118,19 +140,7 @@ class _Room:
 _ROOM = _Room()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where a task runs, in a directory that Dask removes should the worker die, and the workers
-    that were lost with it."""
-
-    worker: str
-    key: str
-    desk: At
-    scratch: Path
-    lost: tuple[str, ...] = ()
-
-
-def _run(packet: Packet, place: _Place) -> Answer:
+def _run(packet: Packet, place: Place) -> Answer:
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch:
@@ -148,7 +158,7 @@ def _run(packet: Packet, place: _Place) -> Answer:
 class _Work:
     """A task in its scratch directory."""
 
-    def __init__(self, packet: Packet, place: _Place, scratch: Path) -> None:
+    def __init__(self, packet: Packet, place: Place, scratch: Path) -> None:
         self._packet = packet
         self._place = place
         self._scratch = scratch
