@@ -10,7 +10,7 @@ from typing import Any
 from harness import journal
 from harness.errors import ExitCode
 from harness.matrix.record import Told
-from harness.matrix.view import summary
+from harness.matrix.view import remarks, summary
 from harness.model import SCHEMA, Ended, Kind
 from harness.report.paint import paint
 from harness.report.words import duration
@@ -58,8 +58,8 @@ def lines(told: Told, *, colour: bool = False) -> Iterator[str]:
         said = paint(f"{summary(task, one):<36}", "31" if one.exit else "32", colour=colour)
         name = Path(one.run_dir).name[-4:] or "-"
         yield f"{task.name:<{width}}  {said} {one.duration_s:>8.1f} s  {name}"
-        if one.error:
-            yield f"{'':<{width}}  {one.error}"
+        for line in remarks(one):
+            yield f"{'':<{width}}  {line}"
     for name, one in told.ended.items():
         if one.exit and tasks[name].kind is Kind.BUILD:
             yield f"{name}: {summary(tasks[name], one)} (exit {one.exit}): {tasks[name].command}"

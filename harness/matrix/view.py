@@ -48,6 +48,13 @@ def summary(task: Task, ended: Ended) -> str:
     return ", ".join(parts) or word(ended.exit)
 
 
+def remarks(ended: Ended) -> list[str]:
+    """What else there is to say of it, a line each."""
+    lost = ", ".join(ended.lost)
+    again = f"it ran again, as this worker was lost: {lost}" if lost and not ended.error else ""
+    return [line for line in (ended.error, again) if line]
+
+
 class Plain:
     """A line when a task begins and when it ends. `width` are the columns of the names."""
 
@@ -66,8 +73,8 @@ class Plain:
             f"{summary(task, ended):<32} {ended.duration_s:>7.1f} s  "
             f"[{state.cells_ended}/{state.cells} cells, about {duration(state.left_s)} left]"
         )
-        if ended.error:
-            self._line(f"       {ended.error}")
+        for line in remarks(ended):
+            self._line(f"       {line}")
 
     def look(self, state: State) -> None:
         """See run.Watch."""
@@ -92,14 +99,14 @@ class Live:
         """See run.Watch."""
         from rich.text import Text
 
-        if not ended.exit:
+        if not ended.exit and not ended.lost:
             return  # a line of the table at the end
         line = Text(f"{task.name:<{self._width}}  ")
-        line.append(f"{summary(task, ended):<32}", "red")
+        line.append(f"{summary(task, ended):<32}", "red" if ended.exit else "green")
         line.append(f" {ended.duration_s:>7.1f} s")
         self._display.console.print(line)
-        if ended.error:
-            self._display.console.print(Text(f"  {ended.error}", "red"))
+        for remark in remarks(ended):
+            self._display.console.print(Text(f"  {remark}", "red" if ended.exit else ""))
 
     def look(self, state: State) -> None:
         """See run.Watch."""

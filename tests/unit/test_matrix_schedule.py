@@ -271,3 +271,57 @@ def test_a_build_leaves_nothing_to_tests_that_have_no_room_beside_it() -> None:
         grant = Schedule([build, ready], Capacity(cpus=2, memory_mib=1 << 20)).begin()
         assert grant is not None
         assert (grant.task, grant.share, grant.cpus) == (build, share, 2)
+
+
+def test_machines_that_come_are_filled_and_those_that_go_are_not() -> None:
+    def room(machines: int) -> Capacity:
+        return Capacity(cpus=2 * machines, memory_mib=4096 * machines, machines=machines, crowd=1)
+
+    schedule = Schedule([cell(name) for name in "abcdefgh"], room(1))
+    assert begun(schedule) == [("a", 1), ("b", 1)]
+    schedule.resize(room(3))
+    assert begun(schedule) == [("c", 1), ("d", 1), ("e", 1), ("f", 1)]
+    schedule.resize(room(1))
+    for name in "abcd":
+        schedule.ended(name)
+        assert begun(schedule) == []
+    schedule.ended("e")
+    assert begun(schedule) == [("g", 1)]
+    schedule.resize(Capacity(cpus=0, memory_mib=0))
+    schedule.ended("f")
+    schedule.ended("g")
+    assert begun(schedule) == [], "all are gone"
+    schedule.resize(room(1))
+    assert begun(schedule) == [("h", 1)]
+
+
+def test_each_machine_builds_but_not_two_of_one_directory() -> None:
+    three = Capacity(cpus=12, memory_mib=1 << 15, machines=3, crowd=1)
+    builds = [build("a1", group="a"), build("a2", group="a"), build("b1"), build("c1")]
+    schedule = Schedule(builds, three)
+    assert begun(schedule) == [("a1", 4), ("b1", 4), ("c1", 4)]
+    schedule.ended("a1")
+    assert begun(schedule) == [("a2", 4)]
+
+
+def test_a_guest_is_no_larger_than_one_of_the_machines() -> None:
+    three = Capacity(cpus=6, memory_mib=3 << 10, machines=3, crowd=1)
+    schedule = Schedule([cell("a", cpus=4, mib=2048), cell("b", cpus=4, mib=2048)], three)
+    assert begun(schedule) == [("a", 2), ("b", 2)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_memory_is_given_back_whole_whatever_the_size_was(seed: int) -> None:
+    dice = random.Random(seed)
+    names = [f"t{number}" for number in range(30)]
+    schedule = Schedule([cell(name, mib=dice.randrange(100, 9000)) for name in names], TWO)
+    ended = 0
+    while ended < len(names):
+        begun(schedule)
+        for name in dice.sample(sorted(schedule.running), len(schedule.running) // 2 or 1):
+            schedule.ended(name)
+            ended += 1
+        machines = dice.randrange(1, 4)
+        schedule.resize(Capacity(cpus=2 * machines, memory_mib=4096 * machines, machines=machines))
+    schedule.resize(TWO)
+    assert (schedule._free, schedule._free_mib, schedule._crowd) == (20, TWO.memory_mib, 0)

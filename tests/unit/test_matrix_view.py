@@ -109,3 +109,12 @@ def test_a_run_that_was_removed_is_not_on_the_page(tmp_path: Path) -> None:
     page = Page(tmp_path / "report.html", [ended(CELL, run_dir=str(told.directory)), gone])
     page.write("")
     assert told.directory.name in page.path.read_text()
+
+
+def test_a_cell_that_was_lost_with_a_worker_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    again = ended(CELL, counts={"pass": 5}, worker="tcp://b:1", lost=("tcp://a:1",))
+    view.Plain(20).ended(CELL, again, state())
+    assert "as this worker was lost: tcp://a:1" in capsys.readouterr().err
+    given_up = ended(CELL, 20, error="its workers died", lost=("tcp://a:1", "tcp://b:1"))
+    assert view.remarks(given_up) == ["its workers died"]
+    assert view.remarks(ended(CELL)) == []
