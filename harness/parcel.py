@@ -5,10 +5,11 @@ Each is named by its content, and a blob of a store has the name of its entry: a
 `kernels/<key>`, what cells need of a project `inputs/<digest>`, a base `mirrors/at-<commit>.git`.
 """
 
+import contextlib
 import re
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import cache, proc
@@ -63,32 +64,45 @@ def send(name: str, store: Store) -> None:
         return
     # The objects of a mirror are compressed.
     compressed = {} if name.startswith("mirrors/") else {"compresslevel": 1}
-    with tempfile.NamedTemporaryFile(prefix="harness-", suffix=".tar") as file:
+    with _scratch() as scratch:
+        file = scratch / "blob"
         how = "w:gz" if compressed else "w"
-        with tarfile.open(file.name, how, **compressed) as archive:  # type: ignore[call-overload]
+        with tarfile.open(file, how, **compressed) as archive:  # type: ignore[call-overload]
             archive.add(_inside(name), arcname=".")
-        store.put(name, Path(file.name))
+        store.put(name, file)
 
 
 def fetch(name: str, store: Store, ask: Callable[[], bool]) -> bool:
     """Have an entry in the cache, from a store where it is not there. Where the store does not
     have it either, `ask` waits for whoever might send it; False where nobody does. HostError."""
     final = _inside(name)
-    with cache.locked(final.with_suffix(".lock"), timeout_s=_WAIT_S) as _:
+    lock = final.with_suffix(".lock")
+    with cache.locked(lock, timeout_s=_WAIT_S):
         if cache.hold(final):
             return True
-        with tempfile.TemporaryDirectory(prefix="harness-") as scratch:
-            file = Path(scratch) / "blob"
+        with _scratch() as scratch:
+            file = scratch / "blob"
             if not store.get(name, file) and not (ask() and store.get(name, file)):
                 return False
-            with cache.building(final) as work:
-                try:
-                    with tarfile.open(file) as archive:
-                        archive.extractall(work, filter="data")
-                except (tarfile.TarError, EOFError, OSError) as error:
-                    raise HostError(f"{name} cannot be unpacked: {error}") from error
-    final.with_suffix(".lock").unlink(missing_ok=True)
+            _unpack(name, file, final)
+        lock.unlink(missing_ok=True)
     return True
+
+
+def _unpack(name: str, file: Path, final: Path) -> None:
+    with cache.building(final) as work:
+        try:
+            with tarfile.open(file) as archive:
+                archive.extractall(work, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise HostError(f"{name} cannot be unpacked: {error}") from error
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for archives, where there is room for what they hold."""
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=cache.root()) as made:
+        yield Path(made)
 
 
 def _inside(name: str) -> Path:

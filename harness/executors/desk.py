@@ -6,6 +6,7 @@ one has to say to the other, and the kernels and bases that one has for the othe
 is shared, goes by here. Blobs lie in `store/` of the cache of the scheduler's machine.
 """
 
+import asyncio
 import contextlib
 import secrets
 from collections import Counter, defaultdict
@@ -15,7 +16,7 @@ from typing import Any
 
 from distributed import Scheduler, SchedulerPlugin
 
-from harness import cache
+from harness import cache, disuse
 from harness.errors import HostError
 
 MOST_LOST = 2
@@ -85,7 +86,9 @@ class Desk(SchedulerPlugin):  # type: ignore[misc]
 
     async def has(self, blob: str) -> bool:
         """The blob is here."""
-        return _path(blob).is_file()
+        path = _path(blob)
+        cache.touch(path)  # the least recently used goes first
+        return path.is_file()
 
     async def read(self, blob: str, offset: int) -> bytes | None:
         """A part of it; empty at its end, None where it is not here."""
@@ -102,6 +105,7 @@ class Desk(SchedulerPlugin):  # type: ignore[misc]
     async def close_blob(self, blob: str, sending: str) -> None:
         """That was all of it."""
         _unfinished(blob, sending).replace(_path(blob))
+        await asyncio.to_thread(disuse.evict, "store", cache.limit_bytes())
 
 
 class At:
@@ -143,9 +147,9 @@ def _path(blob: str) -> Path:
     part, _, name = blob.partition("/")
     if not all(word and not word.startswith(".") and "/" not in word for word in (part, name)):
         raise ValueError(f"{blob!r} is no name of a blob")
-    place = cache.root() / "store" / part
-    place.mkdir(parents=True, exist_ok=True)
-    return place / f"{name}.tar"
+    place = cache.root() / "store"
+    place.mkdir(exist_ok=True)
+    return place / f"{part}-{name}.tar"
 
 
 def _unfinished(blob: str, sending: str) -> Path:

@@ -271,8 +271,10 @@ class _Work:
 
 
 def _has_tree(name: str, commit: str) -> bool:
-    """A tree of this machine's is at that commit, without the network."""
-    return name in tree.local() and tree.resolve_local(name).commit == commit
+    """It is that of a package of this machine's, as the task's process is going to find it too."""
+    if name not in tree.KNOWN or name in tree.added() or name not in tree.local():
+        return False
+    return tree.resolve_local(name).commit == commit
 
 
 def _packed(directory: Path) -> bytes:

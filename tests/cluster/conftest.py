@@ -43,6 +43,7 @@ class Cluster:
 
     place: Path
     address: str = ""
+    scheduler: "subprocess.Popen[bytes] | None" = None
     workers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def cache(self, worker: str) -> Path:
@@ -64,7 +65,8 @@ def cluster(
         told = place / "scheduler.json"
         protocol = (env or {}).get("DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME", "tcp")
         words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--scheduler-file", str(told)]
-        _start(stack, made, "scheduler", ["scheduler", *words, "--no-dashboard"], env or {})
+        words += ["--dashboard-address", "127.0.0.1:0"]
+        made.scheduler = _start(stack, made, "scheduler", ["scheduler", *words], env or {})
         deadline = time.monotonic() + START_S
         while not made.address:
             assert time.monotonic() < deadline, made.said()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import journal
-from harness.errors import ExitCode
+from harness.errors import ExitCode, HostError
 from harness.executors.dask import DaskExecutor
 from harness.matrix import record
 from harness.matrix.record import MatrixRecord, Told
@@ -119,3 +119,41 @@ class _Interrupts:
     def look(self, *_: object) -> None:
         if self._project.built() == 3:
             raise KeyboardInterrupt
+
+
+def test_a_lost_scheduler_costs_nothing_that_has_ended(
+    project: Project, there: Cluster, tmp_path: Path
+) -> None:
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
+    with MatrixRecord.new(cells, {}) as made:
+        with executor(there, project.root) as on, pytest.raises(HostError, match="scheduler"):
+            MatrixRun(made, on, (_Beheads(there),), record.load(made.path)).run()
+        before = set(record.load(made.path).ended)
+        assert before and len(before) < len(cells)
+        with (
+            cluster(tmp_path / "other", workers=("d",)) as other,
+            executor(other, project.root) as on,
+        ):
+            code = MatrixRun(made, on, (), record.load(made.path)).run()
+    assert code == ExitCode.OK
+    events = list(journal.read(made.path))
+    assert sorted(one["task"] for one in events if one["event"] == "end") == [
+        task.name for task in cells
+    ]
+    again = events[[one["event"] for one in events].index("end") :]
+    assert not before & {one["task"] for one in again if one["event"] == "begin"}
+
+
+class _Beheads:
+    """Kills the scheduler when the first task has ended."""
+
+    def __init__(self, there: Cluster) -> None:
+        self._there = there
+
+    def begun(self, *_: object) -> None: ...
+
+    def ended(self, *_: object) -> None:
+        assert self._there.scheduler is not None
+        self._there.scheduler.kill()
+
+    def look(self, *_: object) -> None: ...
