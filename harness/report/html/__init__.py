@@ -34,13 +34,13 @@ def report(runs: Sequence[Recorded], options: Options) -> str:
 
 def page(runs: Sequence[Recorded], *, budget: int, options: Options | None = None) -> str:
     """The page, with about `budget` bytes of what can be left out; it says what was."""
-    script = "".join((_HERE / name).read_text() for name in ("sheet.js", "report.js"))
+    own = script()
     made = payload.of(runs, budget)
     told = [facts.of(one) for one in runs]
     return template(_HERE / "report.html.j2").render(
-        csp=policy(script),
+        csp=policy(own),
         style=style(),
-        script=script,
+        script=own,
         title=_title([one["title"] for one in told]),
         notice=options.notice if options else "",
         refresh=options.refresh_s if options else 0,
@@ -62,6 +62,11 @@ def style() -> str:
     return (_HERE / "report.css").read_text()
 
 
+def script() -> str:
+    """The script of a report."""
+    return "".join((_HERE / name).read_text() for name in ("sheet.js", "report.js"))
+
+
 def template(path: Path) -> jinja2.Template:
     """A template, which escapes what comes from outside and shows what of it cannot be seen."""
     environment = jinja2.Environment(
@@ -81,15 +86,18 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def policy(script: str = "") -> str:
-    """Nothing from anywhere, and no script but this. Styles are the page's own; bars have their
+def policy(*scripts: str) -> str:
+    """Nothing from anywhere, and no scripts but these. Styles are the page's own; bars have their
     width in an attribute."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    scripts = f"script-src 'sha256-{digest}'; " if script else ""
+    allowed = f"script-src {' '.join(map(_digest, scripts))}; " if scripts else ""
     return (
-        f"default-src 'none'; style-src 'unsafe-inline'; {scripts}"
+        f"default-src 'none'; style-src 'unsafe-inline'; {allowed}"
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _plain(runs: Sequence[Recorded]) -> str:
