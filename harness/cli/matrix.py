@@ -2,18 +2,18 @@
 """`harness matrix`: the cells of ci/matrix.yaml, listed and run."""
 
 import argparse
-import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness import project
-from harness.cli import cell, parser, screen
-from harness.errors import ExitCode, HostError, UsageError
+from harness.cli import around, cell, parser, screen
+from harness.cli.around import Around
+from harness.errors import ExitCode, UsageError
 from harness.model import SCHEMA, MatrixCell
 
 
@@ -52,30 +52,22 @@ def add_options(made: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="as 6h or 30m: begin nothing that would not end by then",
     )
-    made.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="run on the workers of this Dask scheduler, as tcp://host:8786 (docs/cluster.md)",
-    )
-    made.add_argument(
-        "--store",
-        metavar="DIR|URL",
-        help="with --scheduler: a store that all workers see, as /nfs/harness or s3://bucket/name",
-    )
+    around.add_options(made)
     made.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _matrix(arguments: argparse.Namespace) -> int:
     if arguments.estimate and not arguments.list:
         raise UsageError("--estimate goes with --list")
+    if arguments.serve is not None and (arguments.list or arguments.show is not None):
+        raise UsageError("--serve is for a matrix that runs")
     check(arguments, resumes=arguments.resume is not None or arguments.show is not None)
     if arguments.list:
         return _list(arguments)
     if arguments.show is not None:
         return _show(arguments)
-    if arguments.resume is not None:
-        return _resume(arguments)
-    return _run(arguments)
+    with around.serving(arguments) as live:
+        return _run(arguments, live) if arguments.resume is None else _resume(arguments, live)
 
 
 def check(arguments: argparse.Namespace, *, resumes: bool) -> None:
@@ -83,10 +75,9 @@ def check(arguments: argparse.Namespace, *, resumes: bool) -> None:
     if arguments.slots is not None and arguments.slots < 1:
         raise UsageError("--slots wants a number above 0")
     _deadline_s(arguments)
-    if arguments.store and not arguments.scheduler:
-        raise UsageError("--store goes with --scheduler", hint="here all kernels are in the cache")
     if resumes and (arguments.file or arguments.select):
         raise UsageError("--file and --select are for a new matrix")
+    around.check(arguments)
 
 
 def _deadline_s(arguments: argparse.Namespace) -> float | None:
@@ -94,15 +85,15 @@ def _deadline_s(arguments: argparse.Namespace) -> float | None:
     return parser.seconds("--deadline", text) if text is not None else None
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, live: Any) -> int:
     """A new matrix."""
     from harness.matrix import record
 
     cells = selected(arguments)[0]
-    with executing(arguments) as executor:
+    with around.executing(arguments) as executor:
         plan = planned(asked(arguments, cells), executor)
         with record.MatrixRecord.new(plan.tasks, source(arguments)) as made:
-            code = go_on(arguments, made, executor)
+            code = go_on(arguments, made, Around(executor=executor, live=live))
     _tell(arguments, record.load(made.path), code)
     return code
 
@@ -112,51 +103,18 @@ def source(arguments: argparse.Namespace) -> dict[str, str]:
     return {"file": str(_file(arguments)), "select": arguments.select}
 
 
-def _resume(arguments: argparse.Namespace) -> int:
+def _resume(arguments: argparse.Namespace, live: Any) -> int:
     from harness.matrix import record
     from harness.matrix.run import resumable
 
     told = resumable(record.load(record.find(arguments.resume)))
-    with executing(arguments) as executor, record.MatrixRecord(told.directory) as made:
-        code = go_on(arguments, made, executor)
+    with around.executing(arguments) as executor, record.MatrixRecord(told.directory) as made:
+        code = go_on(arguments, made, Around(executor=executor, live=live))
     _tell(arguments, record.load(made.path), code)
     return code
 
 
-@contextlib.contextmanager
-def executing(arguments: argparse.Namespace) -> Iterator[Any]:
-    """Where tasks run: here, or on the workers of a scheduler."""
-    if not arguments.scheduler:
-        from harness.executors.local import Local
-
-        with Local(arguments.slots) as executor:
-            yield executor
-        return
-    try:
-        from harness.executors import dask
-    except ImportError as error:
-        raise HostError(
-            f"--scheduler wants Dask: {error}", hint="pip install 'harness[cluster]'"
-        ) from None
-    made = dask.DaskExecutor(
-        arguments.scheduler, root=project.root(), store=arguments.store or "", cpus=arguments.slots
-    )
-    if dask.is_open(arguments.scheduler):
-        print(
-            f"harness: warning: {arguments.scheduler} is open: whoever reaches it runs programs on"
-            " all workers; tls:// is not (docs/cluster.md)",
-            file=sys.stderr,
-        )
-    with made as there:
-        room = there.capacity
-        print(
-            f"harness: {room.machines} workers, {room.cpus} threads at {arguments.scheduler}",
-            file=sys.stderr,
-        )
-        yield there
-
-
-def go_on(arguments: argparse.Namespace, made: Any, executor: Any, again: str = "") -> int:
+def go_on(arguments: argparse.Namespace, made: Any, within: Around, again: str = "") -> int:
     """Run what is left of a matrix; its exit status. `again` is the command to go on with it."""
     from harness.matrix import record, view
     from harness.matrix.page import Page
@@ -165,19 +123,26 @@ def go_on(arguments: argparse.Namespace, made: Any, executor: Any, again: str = 
     told = record.load(made.path)
     page = Page(made.path / "report.html", told.ended.values())
     tasks = {task.name: task for task in told.tasks}
-    live, colour = sys.stderr.isatty(), screen.colour(sys.stderr)
+    terminal, colour = sys.stderr.isatty(), screen.colour(sys.stderr)
     print(f"harness: {made.path}", file=sys.stderr)
+    again = again or f"harness matrix --resume {made.path.name[-4:]}"
+    again += f" --scheduler {arguments.scheduler}" if arguments.scheduler else ""
     code = ExitCode.INTERRUPTED
     try:
-        with view.shown(tasks, live=live, colour=colour) as shown:
-            code = MatrixRun(made, executor, (shown, page), told).run(_deadline_s(arguments))
+        with view.shown(tasks, live=terminal, colour=colour) as shown:
+            watches = [shown, page]
+            if within.live is not None:
+                within.live.begin(told)
+                watches.append(within.live)
+            run = MatrixRun(made, within.executor, watches, told)
+            code = run.run(_deadline_s(arguments))
     except KeyboardInterrupt:
         pass  # as when a cell was interrupted
-    if code == ExitCode.INTERRUPTED:
-        again = again or f"harness matrix --resume {made.path.name[-4:]}"
-        again += f" --scheduler {arguments.scheduler}" if arguments.scheduler else ""
-        print(f"harness: interrupted; next: {again}", file=sys.stderr)
-    page.write("" if code != ExitCode.INTERRUPTED else "This matrix was interrupted.")
+    finally:
+        stopped = code == ExitCode.INTERRUPTED
+        if stopped:
+            print(f"harness: interrupted; next: {again}", file=sys.stderr)
+        page.write("This matrix was interrupted." if stopped else "")
     return code
 
 
@@ -208,7 +173,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.estimate:
         from harness.matrix import schedule
 
-        with executing(arguments) as executor:
+        with around.executing(arguments) as executor:
             plan = planned(asked(arguments, cells), executor)
             estimate = schedule.estimate(plan.tasks, executor.capacity)
     if arguments.json:

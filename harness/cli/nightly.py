@@ -7,7 +7,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from harness.cli import matrix, parser, screen
+from harness.cli import around, matrix, parser, screen
+from harness.cli.around import Around
 from harness.errors import ExitCode, UsageError
 
 
@@ -27,14 +28,16 @@ def _nightly(arguments: argparse.Namespace) -> int:
 
     matrix.check(arguments, resumes=arguments.resume)
     before = nightly.nights()
-    with matrix.executing(arguments) as executor:
-        night, code = _run(arguments, before, executor)
-    if code == ExitCode.INTERRUPTED:
-        return code
-    return _tell(arguments, night, [one for one in before if one.exit is not None])
+    with around.serving(arguments) as live:
+        with around.executing(arguments) as executor:
+            within = Around(executor=executor, live=live)
+            night, code = _run(arguments, before, within)
+        if code == ExitCode.INTERRUPTED:
+            return code
+        return _tell(arguments, night, [one for one in before if one.exit is not None])
 
 
-def _run(arguments: argparse.Namespace, before: Any, executor: Any) -> tuple[Any, int]:
+def _run(arguments: argparse.Namespace, before: Any, within: Around) -> tuple[Any, int]:
     """The night, or what is left of the last one, which is no longer among those `before`."""
     from harness.matrix import nightly, record
 
@@ -51,12 +54,12 @@ def _run(arguments: argparse.Namespace, before: Any, executor: Any) -> tuple[Any
             applied.append(one)
             for line in nightly.applied_lines([one]):
                 print(f"harness: {line}", file=sys.stderr)
-        plan = matrix.planned(asked, executor)
+        plan = matrix.planned(asked, within.executor)
         made = record.MatrixRecord.new(plan.tasks, matrix.source(arguments))
         night = nightly.Night(directory=made.path, applied=tuple(applied))
         night.write()
     with made:
-        return night, matrix.go_on(arguments, made, executor, "harness nightly --resume")
+        return night, matrix.go_on(arguments, made, within, "harness nightly --resume")
 
 
 def _tell(arguments: argparse.Namespace, night: Any, before: Any) -> int:

@@ -27,7 +27,7 @@ _WORDS = {
     ExitCode.HOST: "host's fault",
     ExitCode.INTERRUPTED: "interrupted",
 }
-_BAD_FIRST = (Outcome.PASS, Outcome.XFAIL, Outcome.SKIP)  # at the end of a line
+_GOOD = (Outcome.PASS, Outcome.XFAIL, Outcome.SKIP)  # at the end of a line
 
 
 def word(code: int) -> str:
@@ -41,8 +41,7 @@ def summary(task: Task, ended: Ended) -> str:
     if task.kind is Kind.BUILD:
         return "built" if ended.built else "from the cache" if not ended.exit else word(ended.exit)
     parts = [f"{ended.new} new"] if ended.new else []
-    order = [*(o for o in Outcome if o not in _BAD_FIRST), *_BAD_FIRST]
-    parts += [f"{ended.counts[name]} {name}" for name in order if ended.counts.get(name)]
+    parts += [f"{count} {name}" for name, count in bad_first(ended.counts)]
     if ended.exit not in (ExitCode.OK, ExitCode.FAILED):
         parts.insert(0, word(ended.exit))
     return ", ".join(parts) or word(ended.exit)
@@ -53,6 +52,12 @@ def remarks(ended: Ended) -> list[str]:
     lost = ", ".join(ended.lost)
     again = f"it ran again, as this worker was lost: {lost}" if lost and not ended.error else ""
     return [line for line in (ended.error, again) if line]
+
+
+def bad_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Outcomes and how many there are, the bad ones first."""
+    order = [*(o for o in Outcome if o not in _GOOD), *_GOOD]
+    return [(str(name), counts[name]) for name in order if counts.get(name)]
 
 
 class Plain:

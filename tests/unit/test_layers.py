@@ -94,8 +94,8 @@ LAYERS = (
     ("matrix.record", "matrix.outcome", "matrix.schedule"),
     ("matrix.past", "matrix.run"),
     ("matrix.plan", "matrix.view"),
-    ("matrix.page", "matrix.summary", "matrix.news"),
-    ("matrix.nightly",),
+    ("matrix.page", "matrix.summary", "matrix.news", "matrix.live"),
+    ("matrix.nightly", "matrix.serve"),
     ("bisect", "bisect.commits", "bisect.patches", "bisect.options", "bisect.signature")
     + ("bisect.warm",)
     + ("bisect.ends",),
@@ -108,7 +108,7 @@ LAYERS = (
     ("bisect.text", "bisect.bundle", "bisect.picture"),
     ("bisect.mail", "bisect.page"),
     ("cli.screen",),
-    ("cli.parser", "cli.completion"),
+    ("cli.parser", "cli.completion", "cli.around"),
     ("cli.cell",),
     ("pytest_cell", "pytest_report"),
     ("pytest_plugin",),
