@@ -141,6 +141,13 @@ class Browser:
     ) -> Tab:
         """Any page."""
         self.path.write_text(page)
+        url = f"{self.path.as_uri()}{hash_}"
+        return self.visit(url, width=width, dark=dark, scripts=scripts)
+
+    def visit(
+        self, url: str, *, width: int = 1200, dark: bool = False, scripts: bool = True
+    ) -> Tab:
+        """The page at an address."""
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -149,7 +156,6 @@ class Browser:
         self.driver.get("about:blank")
         for name in ("browser", "performance"):
             log(self.driver, name)  # what is in it is another page's
-        url = f"{self.path.as_uri()}{hash_}"
         self.driver.get(url)
         return Tab(driver=self.driver, url=url)
 
