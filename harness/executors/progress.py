@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -46,12 +47,14 @@ class Cells:
 
     def _find(self, searched: list["Cell"]) -> None:
         """Look at the directories that came to be since, each once."""
-        oldest = min(cell.since for cell in searched)
-        newer = (path for path in cache.runs().iterdir() if path.name[:_STAMP_SIZE] >= oldest)
-        for path in sorted(path for path in newer if path.name not in self._others):
+        oldest, parent = min(cell.since for cell in searched), cache.runs()
+        # Names, not paths: of these there may be ten thousands.
+        newer = (name for name in os.listdir(parent) if name[:_STAMP_SIZE] >= oldest)  # noqa: PTH208
+        for name in sorted(set(newer) - self._others):
+            path = parent / name
             if not (argv := recorded.argv_of(path)):
                 continue  # its first line is to come
-            self._others.add(path.name)
+            self._others.add(name)
             cell = next((cell for cell in searched if cell.wants(path, argv)), None)
             if cell is not None:
                 cell.directory = path

@@ -2,7 +2,7 @@
 """A matrix being run: tasks begin as there is room, what becomes of them is written down."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,13 +70,15 @@ class MatrixRun:
         self._interrupted = False
         self._cells = sum(task.kind is Kind.TEST for task in told.tasks)
         self._cells_ended = sum(map(self._is_cell, self._ended))
-        self._adopt()
+        self._adopted = list(self._adopt())
         self._capacity = executor.capacity
         self._schedule = Schedule(told.tasks, self._capacity, self._ended)
 
     def run(self, deadline_s: float | None = None) -> ExitCode:
         """Run them to their end, or begin none that would not end `deadline_s` seconds from now.
         Returns the worst exit status of the cells."""
+        for ended in self._adopted:
+            self._tell(ended)
         while True:
             self._look_at_room()
             while (grant := self._schedule.begin(self._left_s(deadline_s))) is not None:
@@ -140,7 +142,7 @@ class MatrixRun:
     def _is_cell(self, name: str) -> bool:
         return name in self._tasks and self._tasks[name].kind is Kind.TEST
 
-    def _adopt(self) -> None:
+    def _adopt(self) -> Iterator[Ended]:
         """Take what had ended when a matrix was killed, unseen by it."""
         for name, since in list(self._begun.items()):
             if not self._is_cell(name):
@@ -148,6 +150,7 @@ class MatrixRun:
             if (ended := outcome.found(self._tasks[name], since)) is not None:
                 self._keep(ended)
                 del self._begun[name]
+                yield ended
 
     def _begin(self, grant: Grant) -> None:
         task = grant.task
@@ -174,9 +177,12 @@ class MatrixRun:
         else:
             self._keep(ended)
         self._schedule.ended(task.name)
+        self._tell(ended)
+
+    def _tell(self, ended: Ended) -> None:
         state = self.state()
         for watch in self._watches:
-            watch.ended(task, ended, state)
+            watch.ended(self._tasks[ended.task], ended, state)
 
     def _keep(self, ended: Ended) -> None:
         self._record.end(ended)

@@ -154,10 +154,11 @@ def test_a_run_that_ended_unseen_is_taken(tmp_path: Path) -> None:
         made.begin(task, 1)
     told = record.load(made.path)
     _recorded(tmp_path, task, told.begun[task.name], code=1)
-    executor = Stub()
+    executor, looker = Stub(), Looker()
     with MatrixRecord(made.path) as made:
-        MatrixRun(made, executor, (), told).run()
+        MatrixRun(made, executor, (looker,), told).run()
     assert task.name not in {order.task.name for order in executor.orders}
+    assert looker.tasks[0] == f"{task.name} ends"
     ended = record.load(made.path).ended[task.name]
     assert ended.exit == 1 and ended.counts == {"fail": 1} and ended.duration_s == 2.0
     assert ended.boots == 1 and ended.cached == 1 and ended.built == 0
