@@ -83,7 +83,7 @@ class MatrixRun:
             self._look_at_room()
             while (grant := self._schedule.begin(self._left_s(deadline_s))) is not None:
                 self._begin(grant)
-            if not self._schedule.running:
+            if not self._schedule.running and self._has_room():
                 break
             for finished in self._executor.wait(_LOOK_S):
                 self._end(finished)
@@ -100,6 +100,10 @@ class MatrixRun:
         if (capacity := self._executor.capacity) != self._capacity:
             self._capacity = capacity
             self._schedule.resize(capacity)
+
+    def _has_room(self) -> bool:
+        """There are machines, or nothing that waits for some."""
+        return self._capacity.cpus > 0 or not any(self._schedule.waiting.values())
 
     def exit_code(self) -> ExitCode:
         """The worst of the cells', as docs/design.md has it: the highest. One that somebody

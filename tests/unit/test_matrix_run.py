@@ -334,3 +334,29 @@ def test_what_was_left_out_is_run_when_there_is_time() -> None:
     with MatrixRecord(told.directory) as made:
         MatrixRun(made, Stub(), (), resumable(after)).run()
     assert len(record.load(told.directory).ended) == 6
+
+
+class Away(Stub):
+    """An executor whose machines are gone for three waits after each task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._there = self.capacity
+        self._left = 0
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        if self._left:
+            self._left -= 1
+            if not self._left:
+                self.capacity = self._there
+            return []
+        found = super().wait(timeout_s)
+        if not self._queue:
+            self._left = 3
+            self.capacity = Capacity(cpus=0, memory_mib=0)
+        return found
+
+
+def test_a_matrix_whose_machines_are_gone_waits_for_others() -> None:
+    code, told = run(Away(), plan())
+    assert code == ExitCode.OK and set(told.ended) == {task.name for task in plan()}
