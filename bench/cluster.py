@@ -28,7 +28,8 @@ import distributed
 
 from bench.matrix import plan
 from harness.executors.dask import DaskExecutor
-from harness.executors.remote import Answer, Packet, Place, run
+from harness.executors.packet import Answer, Packet
+from harness.executors.remote import Place, run
 from harness.matrix import record, summary
 from harness.matrix.record import MatrixRecord
 from harness.matrix.run import MatrixRun

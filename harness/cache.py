@@ -27,6 +27,7 @@ _DAY_S = 86400.0
 _UNITS_S = {"d": _DAY_S, "h": 3600.0, "m": 60.0, "": _DAY_S}
 
 _opening = threading.Lock()
+_mine = threading.local()  # `entries` that this thread holds within letting_go()
 _uses: tuple[int, Uses] | None = None  # and the process that it is of: no fork has its parent's
 
 
@@ -117,8 +118,22 @@ def hold(path: Path) -> bool:
         return path.exists()
     found = _opened().hold(_name(entry), path.exists)
     if found:
+        _note(entry)
         touch(entry)
     return found
+
+
+@contextlib.contextmanager
+def letting_go() -> Iterator[None]:
+    """Let go at the end of the block of what this thread has come to hold in it: for processes
+    that live on after their work."""
+    before, _mine.entries = getattr(_mine, "entries", None), []
+    try:
+        yield
+    finally:
+        entries, _mine.entries = _mine.entries, before
+        for entry in entries:
+            _opened().let_go(_name(entry))
 
 
 @contextlib.contextmanager
@@ -207,11 +222,22 @@ def _name(entry: Path) -> str:
 def _hold(path: Path) -> None:
     if (entry := _entry(path)) is not None:
         _opened().hold(_name(entry))
+        _note(entry)
 
 
 def _let_go(path: Path) -> None:
-    if (entry := _entry(path)) is not None:
-        _opened().let_go(_name(entry))
+    if (entry := _entry(path)) is None:
+        return
+    entries = getattr(_mine, "entries", None)
+    if entries is not None:
+        entries.remove(entry)
+    _opened().let_go(_name(entry))
+
+
+def _note(entry: Path) -> None:
+    entries = getattr(_mine, "entries", None)
+    if entries is not None:
+        entries.append(entry)
 
 
 def limit_bytes() -> int:

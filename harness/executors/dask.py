@@ -7,27 +7,27 @@ What a task needs it asks for by content; whoever runs the matrix sends what it 
 
 import asyncio
 import contextlib
-import io
 import queue
 import secrets
-import tarfile
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import distributed
 
-from harness import cache, inputs, parcel, tree
+from harness import parcel
 from harness.errors import ExitCode, HarnessError, HostError, UsageError
 from harness.executors import Capacity, Finished, Order, Progress
-from harness.executors.desk import At, Desk
-from harness.executors.remote import Answer, Packet, run
-from harness.model import Base, Kind
+from harness.executors.desk import ANSWER_S, At, Desk
+from harness.executors.packet import Answer, Packet, keep
+from harness.executors.packing import Packing
+from harness.executors.remote import run
+from harness.model import Kind
 from harness.store import SharedStore, Store
 
 _CONNECT_S = 20.0
@@ -74,7 +74,7 @@ class DaskExecutor:
         self._running: dict[str, _Running] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._wants: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._packing = _Packing(root)
+        self._packing = Packing(root)
         self._built_at: dict[str, str] = {}
         self._looked = 0.0
         self._alone_since: float | None = None
@@ -192,7 +192,10 @@ class DaskExecutor:
 
     def _gather(self, futures: list[Any]) -> list[Answer]:
         try:
-            return list(self._client.gather(futures)) if futures else []
+            if not futures:
+                return []
+            gather = partial(self._client.gather, futures, asynchronous=True)
+            return list(self._client.sync(gather, callback_timeout=_GATHER_S))
         except Exception as error:
             raise HostError(f"Dask lost what its workers had: {error}") from error
 
@@ -204,7 +207,7 @@ class DaskExecutor:
         one.order.log.write_bytes(answer.log)
         if task.kind is Kind.BUILD and answer.worker:
             self._built_at[task.group] = answer.worker
-        kept = _keep(answer.runs)
+        kept = keep(answer.runs)
         document = dict(answer.document)
         if name := Path(document.get("run_dir", "")).name:
             document["run_dir"] = str(kept.get(name, ""))
@@ -239,7 +242,8 @@ class DaskExecutor:
             time.sleep(_ROOM_S)
 
     def _call(self, name: str, /, **about: Any) -> Any:
-        return self._client.sync(getattr(self._client.scheduler, name), **about)
+        handler = getattr(self._client.scheduler, name)
+        return self._client.sync(handler, callback_timeout=ANSWER_S, **about)
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """What the desk tells of this matrix, in Dask's thread."""
@@ -271,51 +275,6 @@ async def _reach(address: str) -> None:
     await comm.close()
 
 
-class _Packing:
-    """Orders as packets, and what those name: parcels of this machine's cache."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._bases: dict[str, Base] = {}
-        self._inputs: dict[tuple[str, ...], inputs.Inputs] = {}
-
-    def of(self, order: Order, *, topic: str) -> Packet:
-        """The packet of a task. What the project holds now is what all tasks of the matrix get."""
-        task = order.task
-        argv, trees = self._trees(order.argv, task.base)
-        elsewhere = tuple(path for path in _values(argv, "--kconfig") if "/" in path)
-        if elsewhere not in self._inputs:
-            self._inputs[elsewhere] = inputs.keep(self._root, elsewhere)
-        kept = self._inputs[elsewhere]
-        built = task.kind is Kind.BUILD
-        return Packet(
-            task=task.name,
-            argv=_renamed(argv, "--kconfig", kept.fragments),
-            cpus=1 if built else order.cpus,
-            topic=topic,
-            inputs=kept.name,
-            trees=trees,
-            kernels=task.kernels,
-            sends=task.kernels if built else (),
-        )
-
-    def have(self, name: str) -> None:
-        """Make the parcel where it can be made; HostError else."""
-        for base in list(self._bases.values()):
-            if parcel.base(base.commit) == name:
-                parcel.keep_base(base)
-
-    def _trees(self, argv: tuple[str, ...], commit: str) -> tuple[tuple[str, ...], dict[str, str]]:
-        """The command line with a tree's name for its path, which is this machine's."""
-        if not commit:
-            return argv, {}
-        (name,) = _values(argv, "--tree")
-        if commit not in self._bases:
-            self._bases[commit] = tree.resolve(name, commit)
-        base = self._bases[commit]
-        return _renamed(argv, "--tree", {name: base.name}), {base.name: commit}
-
-
 def check(scheduler: str) -> None:
     """UsageError for what is no address of a scheduler."""
     parts = urlsplit(scheduler)
@@ -329,16 +288,6 @@ def is_open(scheduler: str) -> bool:
     return parts.scheme != "tls" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
 
 
-def _values(argv: tuple[str, ...], option: str) -> list[str]:
-    return [value for word, value in zip(argv, argv[1:], strict=False) if word == option]
-
-
-def _renamed(argv: tuple[str, ...], option: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    before = ("", *argv)
-    pairs = zip(before, argv, strict=False)
-    return tuple(names.get(word, word) if last == option else word for last, word in pairs)
-
-
 def _given_up(future: Any) -> Answer:
     """Why Dask has no answer."""
     if future.status != "error":
@@ -349,23 +298,3 @@ def _given_up(future: Any) -> Answer:
         why = f"its workers died while they had it, the last at {lost}"
         return Answer(exit=ExitCode.HOST, error=why, lost=(lost,))
     return Answer(exit=ExitCode.BUG, error=f"{type(error).__name__}: {error}")
-
-
-def _keep(runs: bytes) -> dict[str, Path]:
-    """The run directories of an archive, among all others, by their names."""
-    if not runs:
-        return {}
-    place = cache.runs()
-    kept = {}
-    with (
-        tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as scratch,
-        tarfile.open(fileobj=io.BytesIO(runs)) as archive,
-    ):
-        archive.extractall(scratch, filter="data")
-        for path in sorted(Path(scratch).iterdir()):
-            final = place / path.name
-            while final.exists():  # another machine had the same four digits in the same second
-                final = final.with_name(f"{path.name[:-4]}{secrets.token_hex(2)}")
-            path.rename(final)
-            kept[path.name] = final
-    return kept

@@ -22,6 +22,9 @@ from harness.errors import HostError
 MOST_LOST = 2
 """Workers that a task may be lost with."""
 
+ANSWER_S = 120.0
+"""How long whoever calls waits for an answer."""
+
 _CHUNK = 4 << 20
 _HANDLERS = ("room", "begin", "tell", "want", "refuse", "has", "read", "write", "close_blob")
 _OVER = ("memory", "erred", "forgotten")

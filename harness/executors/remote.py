@@ -6,15 +6,13 @@ scratch directory, which is sent back whole; what it builds goes to the store.
 """
 
 import contextlib
-import io
 import sys
-import tarfile
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,9 @@ import yaml
 
 from harness import __version__, cache, host, parcel, proc, tree
 from harness.errors import ExitCode, HarnessError, HostError
-from harness.executors.desk import MOST_LOST, At
+from harness.executors.desk import ANSWER_S, MOST_LOST, At
 from harness.executors.local import document_of
+from harness.executors.packet import Answer, Packet, packed
 from harness.executors.progress import Cell
 from harness.store import SharedStore, Store
 
@@ -33,39 +32,6 @@ _TELL_S = 1.0  # how often it is told how far a task is, and asked whether it is
 _END_S = 60.0  # of a process whose output has ended
 _SEND_S = 1800.0  # until somebody has sent a blob
 _LOOK_S = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
-    """A task and its inputs by content: names of parcels, and the commit of each tree by the name
-    that `argv` has for it. `sends` are kernels that go to the store when it has ended. Events go
-    to `topic`; `store` is empty for the desk's."""
-
-    task: str
-    argv: tuple[str, ...]
-    cpus: int
-    topic: str
-    version: str = __version__
-    store: str = ""
-    inputs: str = ""
-    trees: Mapping[str, str] = field(default_factory=dict)
-    kernels: tuple[str, ...] = ()
-    sends: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of it: as executors.Finished, with what the process said on standard error, and
-    the directories that it wrote, in an archive."""
-
-    exit: int
-    duration_s: float = 0.0
-    document: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
-    worker: str = ""
-    lost: tuple[str, ...] = ()
-    log: bytes = b""
-    runs: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +71,8 @@ def run(packet: Packet, work: Callable[[Packet, Place], Answer] | None = None) -
 
 
 def _call(worker: Any, name: str, /, **about: Any) -> Any:
-    return distributed.utils.sync(worker.loop, getattr(worker.scheduler, name), **about)
+    handler = getattr(worker.scheduler, name)
+    return distributed.utils.sync(worker.loop, handler, callback_timeout=ANSWER_S, **about)
 
 
 class _Room:
@@ -143,7 +110,10 @@ _ROOM = _Room()
 def _run(packet: Packet, place: Place) -> Answer:
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch:
+        with (
+            cache.letting_go(),  # a worker lives for weeks
+            tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch,
+        ):
             return _Work(packet, place, Path(scratch)).run()
     except HarnessError as error:
         return Answer(
@@ -243,7 +213,7 @@ class _Work:
             worker=self._place.worker,
             lost=self._place.lost,
             log=log.read_bytes(),
-            runs=_packed(self._output),
+            runs=packed(self._output),
         )
 
     def _follow(self, process: proc.Process) -> bytes:
@@ -275,10 +245,3 @@ def _has_tree(name: str, commit: str) -> bool:
     if name not in tree.KNOWN or name in tree.added() or name not in tree.local():
         return False
     return tree.resolve_local(name).commit == commit
-
-
-def _packed(directory: Path) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
-        archive.add(directory, arcname=".")
-    return made.getvalue()

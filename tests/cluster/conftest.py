@@ -1,28 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A scheduler and workers of Dask as processes of their own, each with its own cache, and a tree
-whose Makefile does what a kernel's does, in no time."""
+"""Clusters, a server of S3, and a tree whose Makefile does what a kernel's does, in no time."""
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from harness import ahead, cli, tree
 from harness.cli import cell, parser
 from harness.executors.dask import DaskExecutor
 from harness.model import Kind, Task
+from tests.cluster.machines import START_S, Cluster, cluster
 from tests.unit import fakes
 from tests.unit.conftest import _own_directories  # noqa: F401  for all tests here
 
-REPO = Path(__file__).parents[2]
-START_S = 60.0
 MAKEFILE = """
 olddefconfig:
 \t@:
@@ -35,77 +30,6 @@ bzImage:
 \t@touch $(O)/vmlinux
 \t@echo 6.12.7 > $(O)/include/config/kernel.release
 """
-
-
-@dataclass(kw_only=True)
-class Cluster:
-    """A scheduler at `address`, workers by their names with their caches."""
-
-    place: Path
-    address: str = ""
-    scheduler: "subprocess.Popen[bytes] | None" = None
-    workers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
-
-    def cache(self, worker: str) -> Path:
-        return self.place / worker / "cache/harness"
-
-    def said(self) -> str:
-        """By all of them."""
-        logs = sorted(self.place.glob("*/log"))
-        return "\n".join(f"== {one.parent.name}\n{one.read_text()}" for one in logs)
-
-
-@contextlib.contextmanager
-def cluster(
-    place: Path, *, workers: Sequence[str] = ("a", "b", "c"), env: Mapping[str, str] | None = None
-) -> Iterator[Cluster]:
-    """One with a thread in each worker. `env` has Dask's configuration."""
-    made = Cluster(place=place)
-    with contextlib.ExitStack() as stack:
-        told = place / "scheduler.json"
-        protocol = (env or {}).get("DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME", "tcp")
-        words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--scheduler-file", str(told)]
-        words += ["--dashboard-address", "127.0.0.1:0"]
-        made.scheduler = _start(stack, made, "scheduler", ["scheduler", *words], env or {})
-        deadline = time.monotonic() + START_S
-        while not made.address:
-            assert time.monotonic() < deadline, made.said()
-            with contextlib.suppress(OSError, ValueError):
-                made.address = json.loads(told.read_text())["address"]
-            time.sleep(0.05)
-        for name in workers:
-            words = ["--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-            words += ["--host", "127.0.0.1"]
-            command = ["worker", made.address, *words, "--local-directory", str(place / name)]
-            made.workers[name] = _start(stack, made, name, command, env or {})
-        yield made
-
-
-def _start(
-    stack: contextlib.ExitStack,
-    made: Cluster,
-    name: str,
-    words: Sequence[str],
-    env: Mapping[str, str],
-) -> "subprocess.Popen[bytes]":
-    own = made.place / name
-    own.mkdir(parents=True, exist_ok=True)
-    log = stack.enter_context((own / "log").open("wb"))
-    # What of the client's the workers must not need.
-    outer = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-    inner = {
-        "PYTHONPATH": str(REPO),
-        "TEST_WORKER": str(own / "pid"),
-        **{f"XDG_{kind.upper()}_HOME": str(own / kind) for kind in ("cache", "state", "config")},
-    }
-    dask = Path(sys.executable).with_name("dask")
-    process = subprocess.Popen(
-        [str(dask), *words], stdout=log, stderr=log, env={**outer, **env, **inner}, cwd=own
-    )
-    (own / "pid").write_text(str(process.pid))
-    stack.callback(process.wait, 30)
-    stack.callback(process.kill)
-    return process
 
 
 @contextlib.contextmanager
@@ -171,9 +95,30 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return made
 
 
-def wait_for(true: Callable[[], object], there: Cluster) -> None:
-    """Until it is."""
-    deadline = time.monotonic() + START_S
-    while not true():
-        assert time.monotonic() < deadline, there.said()
-        time.sleep(0.05)
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment of a server that speaks S3."""
+    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    yield {
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Iterator[Cluster]:
+    """One with three workers for all tests that break nothing."""
+    with cluster(tmp_path_factory.mktemp("cluster"), env=s3) as made:
+        yield made
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Cluster]:
+    """One with three workers to break."""
+    with cluster(tmp_path / "cluster") as made:
+        yield made

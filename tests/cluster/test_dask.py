@@ -2,7 +2,7 @@
 """Tasks on workers that have nothing but the package: content travels, what is lost runs again."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +14,8 @@ from harness.matrix import record
 from harness.matrix.record import MatrixRecord, Told
 from harness.matrix.run import MatrixRun
 from harness.model import Kind, Task
-from tests.cluster.conftest import Cluster, Project, cluster, executor, wait_for
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path / "cluster") as made:
-        yield made
+from tests.cluster.conftest import Project, executor
+from tests.cluster.machines import Cluster, wait_for
 
 
 def run(on: DaskExecutor, tasks: Sequence[Task]) -> Told:
@@ -32,26 +27,28 @@ def run(on: DaskExecutor, tasks: Sequence[Task]) -> Told:
     return record.load(made.path)
 
 
-def test_a_kernel_is_built_once_and_fetched_by_all_others(project: Project, there: Cluster) -> None:
+def test_a_kernel_is_built_once_and_fetched_by_all_others(
+    project: Project, shared: Cluster
+) -> None:
     first = project.task("kernel", Kind.BUILD)
     cells = [project.task(f"c{n}", Kind.TEST, needs=["kernel"]) for n in range(9)]
-    with executor(there, project.root) as on:
+    with executor(shared, project.root) as on:
         assert not on.has(first.kernels[0])
         told = run(on, [first, *cells])
         assert on.has(first.kernels[0])
     assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
     assert len({one.worker for one in told.ended.values()}) == 3
     assert project.built() == 1
-    for worker in there.workers:
-        assert (there.cache(worker) / "kernels" / first.kernels[0] / "kernel.json").is_file()
+    for worker in shared.workers:
+        assert (shared.cache(worker) / "kernels" / first.kernels[0] / "kernel.json").is_file()
     assert not (Path(project.root).parent / "xdg-cache/harness/kernels").exists(), "not here"
 
 
-def test_what_a_lost_worker_had_runs_elsewhere(project: Project, there: Cluster) -> None:
+def test_what_a_lost_worker_had_runs_elsewhere(project: Project, own: Cluster) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     project.waits.touch()
-    with executor(there, project.root) as on, MatrixRecord.new(cells, {}) as made:
-        matrix = MatrixRun(made, on, (_Killer(project, there),), record.load(made.path))
+    with executor(own, project.root) as on, MatrixRecord.new(cells, {}) as made:
+        matrix = MatrixRun(made, on, (_Killer(project, own),), record.load(made.path))
         assert matrix.run() == ExitCode.OK
     told = record.load(made.path)
     ends = [one["task"] for one in journal.read(made.path) if one["event"] == "end"]
@@ -81,30 +78,30 @@ class _Killer:
             self._project.waits.unlink()
 
 
-def test_what_kills_two_workers_is_an_error(project: Project, there: Cluster) -> None:
+def test_what_kills_two_workers_is_an_error(project: Project, own: Cluster) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     cells.insert(0, project.task("bad", Kind.TEST, "CONFIG_KILLER=y"))
-    with executor(there, project.root) as on:
+    with executor(own, project.root) as on:
         told = run(on, cells)
     others = dict(told.ended)
     bad = others.pop("bad")
     assert bad.exit == ExitCode.HOST and "died while they ran it" in bad.error
     assert len(bad.lost) == len(set(bad.lost)) == 2
     assert {one.exit for one in others.values()} == {ExitCode.OK}, others
-    assert sum(one.poll() is None for one in there.workers.values()) == 1
+    assert sum(one.poll() is None for one in own.workers.values()) == 1
 
 
-def test_who_stops_waiting_has_the_processes_killed(project: Project, there: Cluster) -> None:
+def test_who_stops_waiting_has_the_processes_killed(project: Project, shared: Cluster) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(3)]
     project.waits.touch()
     with (
-        executor(there, project.root) as on,
+        executor(shared, project.root) as on,
         MatrixRecord.new(cells, {}) as made,
         pytest.raises(KeyboardInterrupt),
     ):
         MatrixRun(made, on, (_Interrupts(project),), record.load(made.path)).run()
     pids = project.builds.read_text().split()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), there)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), shared)
     assert not record.load(made.path).ended
 
 
@@ -122,18 +119,15 @@ class _Interrupts:
 
 
 def test_a_lost_scheduler_costs_nothing_that_has_ended(
-    project: Project, there: Cluster, tmp_path: Path
+    project: Project, own: Cluster, shared: Cluster
 ) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     with MatrixRecord.new(cells, {}) as made:
-        with executor(there, project.root) as on, pytest.raises(HostError, match="scheduler"):
-            MatrixRun(made, on, (_Beheads(there),), record.load(made.path)).run()
+        with executor(own, project.root) as on, pytest.raises(HostError, match="scheduler"):
+            MatrixRun(made, on, (_Beheads(own),), record.load(made.path)).run()
         before = set(record.load(made.path).ended)
         assert before and len(before) < len(cells)
-        with (
-            cluster(tmp_path / "other", workers=("d",)) as other,
-            executor(other, project.root) as on,
-        ):
+        with executor(shared, project.root) as on:
             code = MatrixRun(made, on, (), record.load(made.path)).run()
     assert code == ExitCode.OK
     events = list(journal.read(made.path))

@@ -2,44 +2,31 @@
 """Stores that all workers share: a directory, and a server that speaks S3."""
 
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from harness import parcel
 from harness.errors import ExitCode, HostError, UsageError
 from harness.model import Kind
 from harness.store import SharedStore
-from tests.cluster.conftest import Project, cluster, executor
+from tests.cluster.conftest import Project, executor
+from tests.cluster.machines import Cluster
 from tests.cluster.test_dask import run
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a server of S3."""
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    host, port = made.get_host_and_port()
-    yield f"http://{host}:{port}"
-    made.stop()
 
 
 @pytest.fixture(params=["directory", "s3"])
 def url(
-    request: pytest.FixtureRequest, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    s3: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> str:
     """The address of a store that is empty."""
     if request.param == "directory":
         return str(tmp_path / "store")
-    for key, value in {
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": server,
-    }.items():
+    for key, value in s3.items():
         monkeypatch.setenv(key, value)
     bucket = secrets.token_hex(8)
     boto3.client("s3").create_bucket(Bucket=bucket)
@@ -75,18 +62,18 @@ def test_a_blob_that_is_not_finished_is_none(url: str, tmp_path: Path) -> None:
     assert not store.has("kernels/x")
 
 
-def test_a_kernel_goes_by_the_store(url: str, project: Project, tmp_path: Path) -> None:
+def test_a_kernel_goes_by_the_store(url: str, project: Project, shared: Cluster) -> None:
     first = project.task("kernel", Kind.BUILD)
-    cells = [project.task(f"c{n}", Kind.TEST, needs=["kernel"]) for n in range(4)]
-    with cluster(tmp_path / "cluster", workers=("a", "b")) as there:
-        with executor(there, project.root, store=url) as on:
-            told = run(on, [first, *cells])
-        assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
-        assert len({one.worker for one in told.ended.values()}) == 2
-        assert not (there.place / "scheduler/cache/harness/store").exists()
+    cells = [project.task(f"c{n}", Kind.TEST, needs=["kernel"]) for n in range(6)]
+    with executor(shared, project.root, store=url) as on:
+        told = run(on, [first, *cells])
+    assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
+    assert len({one.worker for one in told.ended.values()}) == 3
     assert project.built() == 1
     store = SharedStore(url)
-    assert store.has(parcel.kernel(first.kernels[0])) and store.has(parcel.base(first.base))
+    (key,) = first.kernels
+    assert store.has(parcel.kernel(key)) and store.has(parcel.base(first.base))
+    assert not list(shared.cache("scheduler").glob(f"store/*{key}*")), "not by the scheduler"
 
 
 def test_addresses_that_nobody_knows() -> None:

@@ -9,7 +9,8 @@ import trustme
 from harness.errors import ExitCode, HostError
 from harness.executors.dask import DaskExecutor, is_open
 from harness.model import Kind
-from tests.cluster.conftest import Project, cluster, executor
+from tests.cluster.conftest import Project, executor
+from tests.cluster.machines import cluster
 from tests.cluster.test_dask import run
 
 DASK = "DASK_DISTRIBUTED__COMM__"

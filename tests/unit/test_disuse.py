@@ -379,3 +379,19 @@ def test_gc_of_what_is_no_age_and_no_size(
 ) -> None:
     assert main(["cache", "gc", *argv]) == ExitCode.USAGE
     assert f"{argv[0]}={argv[1]} is not a" in capsys.readouterr().err
+
+
+def test_who_lives_on_lets_go_of_what_a_block_has_held() -> None:
+    kept, passing = entry("kernels/kept"), entry("kernels/passing")
+    assert cache.hold(kept)
+    with cache.letting_go():
+        assert cache.hold(kept) and cache.hold(passing / "one") and cache.hold(passing)
+        with cache.building(cache.root() / "kernels/made") as work:
+            (work / "one").touch()
+        with cache.letting_go():
+            assert cache.hold(passing)
+        with cache.held(passing):
+            pass
+        assert gone(ALL) == []
+    assert sorted(gone(ALL)) == ["kernels/made", "kernels/passing"]
+    assert kept.exists()
