@@ -62,17 +62,24 @@ def _plain(value: object) -> str:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that readers, and a crash at any moment, see all of it or nothing."""
+    with growing(path) as file:
+        file.write_bytes(data)
+
+
+@contextlib.contextmanager
+def growing(path: Path) -> Iterator[Path]:
+    """A file to write, which becomes `path` at the end of the block, on disk, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield Path(name)
+        os.fsync(fd)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    finally:
+        os.close(fd)
 
 
 def read_json(path: Path) -> Any:

@@ -6,9 +6,12 @@ Each is named by its content, and a blob of a store has the name of its entry: a
 """
 
 import contextlib
+import gzip
+import logging
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from harness.errors import HostError
 from harness.git import Git
 from harness.model import Base
 from harness.store import Store
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(kernels|inputs|mirrors)/[A-Za-z0-9][A-Za-z0-9._-]*")
 _WAIT_S = 4 * 3600.0  # for another process that builds it
@@ -62,40 +67,51 @@ def send(name: str, store: Store) -> None:
         raise HostError(f"{name} is gone from the cache: it cannot be sent")
     if store.has(name):
         return
-    # The objects of a mirror are compressed.
-    compressed = {} if name.startswith("mirrors/") else {"compresslevel": 1}
+    # The objects of a mirror are compressed; all archives are gzip's, for its checksum.
+    level = 0 if name.startswith("mirrors/") else 1
     with _scratch() as scratch:
         file = scratch / "blob"
-        how = "w:gz" if compressed else "w"
-        with tarfile.open(file, how, **compressed) as archive:  # type: ignore[call-overload]
+        with tarfile.open(file, "w:gz", compresslevel=level) as archive:
             archive.add(_inside(name), arcname=".")
         store.put(name, file)
 
 
 def fetch(name: str, store: Store, ask: Callable[[], bool]) -> bool:
     """Have an entry in the cache, from a store where it is not there. Where the store does not
-    have it either, `ask` waits for whoever might send it; False where nobody does. HostError."""
+    have it either, or has a broken one, `ask` waits for whoever might send it; False where nobody
+    does. HostError."""
     final = _inside(name)
-    lock = final.with_suffix(".lock")
+    # Not the entry's own lock: whoever sends it may make it in this very cache.
+    lock = cache.root() / "fetching" / f"{name.replace('/', '-')}.lock"
     with cache.locked(lock, timeout_s=_WAIT_S):
-        if cache.hold(final):
-            return True
-        with _scratch() as scratch:
-            file = scratch / "blob"
-            if not store.get(name, file) and not (ask() and store.get(name, file)):
-                return False
-            _unpack(name, file, final)
+        found = cache.hold(final) or _get(name, store, final)
+        found = found or (ask() and (cache.hold(final) or _get(name, store, final)))
         lock.unlink(missing_ok=True)
+    return found
+
+
+def _get(name: str, store: Store, final: Path) -> bool:
+    """Have it from the store, which loses a blob that is broken."""
+    with _scratch() as scratch:
+        file = scratch / "blob"
+        if not store.get(name, file):
+            return False
+        try:
+            with cache.building(final) as work:
+                _unpack(file, work)
+        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            log.warning("%s is broken in the store, and removed there: %s", name, error)
+            store.remove(name)
+            return False
     return True
 
 
-def _unpack(name: str, file: Path, final: Path) -> None:
-    with cache.building(final) as work:
-        try:
-            with tarfile.open(file) as archive:
-                archive.extractall(work, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise HostError(f"{name} cannot be unpacked: {error}") from error
+def _unpack(file: Path, to: Path) -> None:
+    with gzip.open(file) as stream:
+        with tarfile.open(fileobj=stream) as archive:
+            archive.extractall(to, filter="data")
+        while stream.read(1 << 20):
+            pass  # to its checksum
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness import cache
 from harness.errors import HostError, UsageError
 
 _EXTRAS = "pip install 'harness[cluster]'; for s3:// s3fs too (docs/cluster.md)"
@@ -27,6 +28,10 @@ class Store(Protocol):
         """Have it from a file."""
         ...
 
+    def remove(self, name: str) -> None:
+        """It is of no use."""
+        ...
+
 
 class SharedStore:
     """That at an address of fsspec's (https://filesystem-spec.readthedocs.io): a directory,
@@ -39,8 +44,7 @@ class SharedStore:
             import fsspec
 
             place = url if "://" in url else f"file://{Path(url).absolute()}"
-            options = {"auto_mkdir": True} if place.startswith("file://") else {}
-            self._fs, self._top = fsspec.url_to_fs(place, **options)
+            self._fs, self._top = fsspec.url_to_fs(place)
         except ImportError as error:
             raise HostError(f"store {url}: {error}", hint=_EXTRAS) from None
         except ValueError as error:
@@ -65,8 +69,13 @@ class SharedStore:
     def put(self, name: str, file: Path) -> None:
         """See Store."""
         path = self._path(name)
-        with self._told(), file.open("rb") as source, _whole(self._fs, path) as target:
+        with self._told(), _whole(self._fs, path) as target, file.open("rb") as source:
             shutil.copyfileobj(source, target, 4 << 20)
+
+    def remove(self, name: str) -> None:
+        """See Store."""
+        with self._told(), contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._top.rstrip('/')}/{name}.tar"
@@ -85,6 +94,13 @@ class SharedStore:
 @contextlib.contextmanager
 def _whole(fs: Any, path: str) -> Iterator[Any]:
     """A file that is there at the end of the block, or not at all."""
+    if "file" in fs.protocol:
+        # fsspec's own way is a copy from $TMPDIR, which others see grow.
+        with cache.growing(Path(path)) as growing:
+            growing.chmod(0o644)  # for other users' workers
+            with growing.open("wb") as file:
+                yield file
+        return
     file = fs.open(path, "wb", autocommit=False)
     try:
         yield file

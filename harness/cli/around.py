@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,13 @@ def add_options(made: argparse.ArgumentParser) -> None:
     )
 
 
+def words(arguments: argparse.Namespace) -> Iterator[str]:
+    """What says where it runs, for a command that goes on with it."""
+    for option, value in (("--scheduler", arguments.scheduler), ("--store", arguments.store)):
+        if value:
+            yield from (option, shlex.quote(value))
+
+
 def check(arguments: argparse.Namespace) -> None:
     """UsageError for options that do not go together."""
     if arguments.store and not arguments.scheduler:
@@ -84,7 +92,7 @@ def executing(arguments: argparse.Namespace) -> Iterator[Any]:
             yield executor
         return
     try:
-        from harness.executors import dask
+        from harness.executors import dask, link
     except ImportError as error:
         raise HostError(
             f"--scheduler wants Dask: {error}", hint="pip install 'harness[cluster]'"
@@ -92,7 +100,7 @@ def executing(arguments: argparse.Namespace) -> Iterator[Any]:
     made = dask.DaskExecutor(
         arguments.scheduler, root=project.root(), store=arguments.store or "", cpus=arguments.slots
     )
-    if dask.is_open(arguments.scheduler):
+    if link.is_open(arguments.scheduler):
         print(
             f"harness: warning: {arguments.scheduler} is open: whoever reaches it runs programs on"
             " all workers; tls:// is not (docs/cluster.md)",

@@ -126,7 +126,7 @@ def go_on(arguments: argparse.Namespace, made: Any, within: Around, again: str =
     terminal, colour = sys.stderr.isatty(), screen.colour(sys.stderr)
     print(f"harness: {made.path}", file=sys.stderr)
     again = again or f"harness matrix --resume {made.path.name[-4:]}"
-    again += f" --scheduler {arguments.scheduler}" if arguments.scheduler else ""
+    again += "".join(f" {word}" for word in around.words(arguments))
     code = ExitCode.INTERRUPTED
     try:
         with view.shown(tasks, live=terminal, colour=colour) as shown:

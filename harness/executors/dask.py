@@ -5,10 +5,11 @@ The schedule says what begins, Dask on which worker, and again elsewhere where a
 What a task needs it asks for by content; whoever runs the matrix sends what it has of that.
 """
 
-import asyncio
 import contextlib
+import logging
 import queue
 import secrets
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,36 +17,42 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import distributed
 
 from harness import parcel
-from harness.errors import ExitCode, HarnessError, HostError, UsageError
+from harness.errors import ExitCode, HarnessError, HostError
 from harness.executors import Capacity, Finished, Order, Progress
-from harness.executors.desk import ANSWER_S, At, Desk
+from harness.executors.link import Link
 from harness.executors.packet import Answer, Packet, keep
 from harness.executors.packing import Packing
 from harness.executors.remote import run
 from harness.model import Kind
 from harness.store import SharedStore, Store
 
-_CONNECT_S = 20.0
+log = logging.getLogger(__name__)
+
 _WORKERS_S = 60.0  # for the first to come
 _NO_WORKERS_S = 1800.0  # and for another, when all are gone
 _ROOM_S = 1.0  # how often it is asked what there is
 _SHARE = 0.8  # of the workers' memory
-_GATHER_S = 600.0
+_GATHER_S = 10.0  # for an answer to come; its worker may be lost by then
+_AGAIN_S = 30.0  # until one that did not come is asked for again
+_TRIES = 3  # of a task that comes to no process on its worker
 
 Work = Callable[[Packet], Answer]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Running:
-    """A task that Dask has. `told` is how far it is."""
+    """A task that Dask has, for the how-many-eth time, for some workers only where others are
+    avoided, and how far it is."""
 
     order: Order
+    packet: Packet
     future: Any
+    tries: int
+    only: tuple[str, ...]
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,18 +71,22 @@ class DaskExecutor:
         cpus: int | None = None,
         work: Work = run,
     ) -> None:
-        check(scheduler)
-        self._address = scheduler
-        self._root = root
+        self._link = Link(scheduler, self._hear)
         self._cpus = cpus
         self._work = work
-        self._shared = SharedStore(store) if store else None
-        self._topic = f"harness-{secrets.token_hex(6)}"
-        self._running: dict[str, _Running] = {}
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._wants: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._url = ""
+        self._store: Store = self._link.desk
+        if store:
+            self._store = shared = SharedStore(store)
+            self._url = shared.url
         self._packing = Packing(root)
+        self._running: dict[str, _Running] = {}
+        self._by_key: dict[str, _Running] = {}
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._failed: list[Finished] = []  # before they came to Dask
+        self._wants: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._built_at: dict[str, str] = {}
+        self._avoid: set[str] = set()
         self._looked = 0.0
         self._alone_since: float | None = None
         self._room = Capacity(cpus=0, memory_mib=0)
@@ -83,43 +94,23 @@ class DaskExecutor:
 
     def __enter__(self) -> "DaskExecutor":
         with contextlib.ExitStack() as stack:
-            try:
-                asyncio.run(_reach(self._address))  # a Client that cannot is hard to be rid of
-            except (OSError, TimeoutError, TypeError, ValueError) as error:
-                raise HostError(
-                    f"no Dask scheduler answers at {self._address}: {error}",
-                    hint="`dask scheduler` starts one; docs/cluster.md has TLS",
-                ) from error
-            self._client = distributed.Client(
-                self._address, timeout=_CONNECT_S, set_as_default=False, name="harness"
-            )
-            stack.callback(self._close)
-            self._desk = At(self._call)
-            self._store: Store = self._shared or self._desk
-            try:
-                self._client.register_plugin(Desk())
-            except Exception as error:  # whatever it met over there
-                raise HostError(
-                    f"the scheduler cannot have harness's part: {type(error).__name__}: {error}",
-                    hint="start it where this version of `harness[cluster]` is installed",
-                ) from error
-            self._client.subscribe_topic(self._topic, self._hear)
-            sender = threading.Thread(target=self._send, daemon=True)
-            sender.start()
+            stack.enter_context(self._link)
+            stack.callback(self._cancel)
+            threading.Thread(target=self._send, daemon=True).start()
             stack.callback(self._wants.put, None)
             self._wait_for_workers()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What still runs is cancelled: its worker kills it within a second or two."""
+        """What still runs is cancelled: its worker kills it within some seconds."""
         self._stack.close()
 
-    def _close(self) -> None:
+    def _cancel(self) -> None:
         with contextlib.suppress(Exception):  # the scheduler may be gone
-            self._client.cancel([one.future for one in self._running.values()])
+            self._link.client.cancel([one.future for one in self._running.values()])
         self._running.clear()
-        self._client.close(timeout=_CONNECT_S)
+        self._by_key.clear()
 
     @property
     def capacity(self) -> Capacity:
@@ -128,7 +119,7 @@ class DaskExecutor:
         if now - self._looked < _ROOM_S:
             return self._room
         self._looked = now
-        told = self._desk.ask("room")
+        told = self._link.desk.ask("room", avoid=sorted(self._avoid))
         cpus = min(told["cpus"], self._cpus) if self._cpus else told["cpus"]
         self._room = Capacity(
             cpus=cpus,
@@ -149,81 +140,159 @@ class DaskExecutor:
         return parcel.here(name) or self._store.has(name)
 
     def start(self, order: Order) -> None:
-        """See executors.Executor."""
+        """See executors.Executor. What cannot be packed is that task's error."""
+        try:
+            packet = self._packing.of(order, matrix=self._link.matrix)
+        except (HarnessError, OSError) as error:
+            self._fail(order, str(error), code=getattr(error, "exit_code", ExitCode.HOST))
+            return
+        self._submit(order, replace(packet, store=self._url), tries=1)
+
+    def _submit(self, order: Order, packet: Packet, *, tries: int) -> None:
         task = order.task
-        packet = self._packing.of(order, topic=self._topic)
-        if self._shared is not None:
-            packet = replace(packet, store=self._shared.url)
         near = self._built_at.get(task.group) if task.kind is Kind.BUILD else None
-        future = self._client.submit(
+        only = tuple(self._fit()) if self._avoid else ()
+        hint = (near,) if near and not only else ()  # which has the objects
+        future = self._link.client.submit(
             self._work,
             packet,
-            key=f"{self._topic}-{secrets.token_hex(8)}",
-            workers=[near] if near else None,  # which has the objects
-            allow_other_workers=bool(near),
+            key=f"{self._link.matrix}-{secrets.token_hex(8)}",
+            workers=only or hint or None,
+            allow_other_workers=bool(hint),
             priority=task.priority,
             pure=False,
         )
-        self._running[task.name] = _Running(order=order, future=future)
-        future.add_done_callback(lambda _: self._ended.put(task.name))
+        one = _Running(order=order, packet=packet, future=future, tries=tries, only=only)
+        self._running[task.name] = self._by_key[str(future.key)] = one
+        self._await(one)
+
+    def _fit(self) -> list[str]:
+        """The workers that are not avoided."""
+        return list(self._link.desk.ask("fit", avoid=sorted(self._avoid)))
+
+    def _free_stuck(self) -> None:
+        """What may only be run by workers that are all gone is for those that came."""
+        if not self._avoid:
+            return
+        there = set(self._fit())
+        for one in [one for one in self._running.values() if one.only]:
+            if there and not there & set(one.only):
+                del self._by_key[str(one.future.key)]
+                one.future.cancel()
+                self._submit(one.order, one.packet, tries=one.tries)
+
+    def _await(self, one: _Running) -> None:
+        name = one.order.task.name
+        one.future.add_done_callback(lambda _: self._ended.put(name))
+
+    def _fail(self, order: Order, error: str, *, code: ExitCode = ExitCode.HOST) -> None:
+        self._failed.append(
+            Finished(task=order.task.name, exit=code, duration_s=0.0, document={}, error=error)
+        )
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """See executors.Executor. HostError where the scheduler is lost, or all workers are for
         too long."""
+        found, self._failed = self._failed, []
         names = []
         with contextlib.suppress(queue.Empty):
-            names.append(self._ended.get(timeout=timeout_s))
+            names.append(self._ended.get(timeout=0 if found else timeout_s))
             while True:
                 names.append(self._ended.get_nowait())
-        self._check()
-        done = [self._running.pop(name) for name in names if name in self._running]
-        good = [one.future for one in done if one.future.status == "finished"]
-        answers = dict(zip((f.key for f in good), self._gather(good), strict=True))
-        return [self._finished(one, answers.get(one.future.key)) for one in done]
+        self._link.check()
+        self._count_workers()
+        self._free_stuck()
+        ended = [self._running[name] for name in dict.fromkeys(names) if name in self._running]
+        for one, answer in self._answers(ended):
+            del self._running[one.order.task.name], self._by_key[str(one.future.key)]
+            one.future.release()
+            if not self._goes_elsewhere(one, answer):
+                found.append(self._finished(one.order, answer))
+        return found
 
-    def progress(self) -> dict[str, Progress]:
-        """See executors.Executor."""
-        keys = {one.name for one in fields(Progress)}
-        return {
-            name: Progress(**{key: one.told[key] for key in keys})
-            for name, one in list(self._running.items())
-            if keys <= one.told.keys()
-        }
+    def _answers(self, ended: list[_Running]) -> list[tuple[_Running, Answer]]:
+        """Those that have one. An answer may be lost with its worker before it is here: then Dask
+        runs the task again, and it ends once more."""
+        found, good = [], []
+        for one in ended:
+            status = one.future.status
+            if status == "cancelled":
+                raise self._link.lost()  # nobody else does that
+            if status == "finished":
+                good.append(one)
+            elif status == "error":
+                found.append((one, _given_up(one.future)))
+            else:
+                self._await(one)
+        answers = self._gather(good)
+        if answers is not None:
+            return found + list(zip(good, answers, strict=True))
+        for one in good:  # which of them?
+            if alone := self._gather([one]):
+                found.append((one, alone[0]))
+            else:
+                later = threading.Timer(_AGAIN_S, self._ended.put, [one.order.task.name])
+                later.daemon = True
+                later.start()
+        return found
 
-    def _gather(self, futures: list[Any]) -> list[Answer]:
+    def _gather(self, some: list[_Running]) -> list[Answer] | None:
+        """Their answers; None where one of them does not come."""
+        if not some:
+            return []
+        futures = [one.future for one in some]
+        gather = partial(self._link.client.gather, futures, asynchronous=True)
         try:
-            if not futures:
-                return []
-            gather = partial(self._client.gather, futures, asynchronous=True)
-            return list(self._client.sync(gather, callback_timeout=_GATHER_S))
-        except Exception as error:
-            raise HostError(f"Dask lost what its workers had: {error}") from error
+            return list(self._link.client.sync(gather, callback_timeout=_GATHER_S))
+        except Exception:  # noqa: BLE001  Dask's, of many kinds
+            self._link.check()
+            return None
 
-    def _finished(self, one: _Running, answer: Answer | None) -> Finished:
-        task = one.order.task
-        if answer is None:
-            answer = _given_up(one.future)
-        one.future.release()
-        one.order.log.write_bytes(answer.log)
+    def _goes_elsewhere(self, one: _Running, answer: Answer) -> bool:
+        """A worker that cannot even begin gets nothing more, or it would have all tasks of a
+        matrix fail in no time."""
+        if not answer.unfit or one.tries >= _TRIES:
+            return False
+        if not set(self._fit()) - {answer.worker}:
+            return False
+        if answer.worker not in self._avoid:
+            log.warning("no more tasks go to a worker: %s", answer.error)
+            self._avoid.add(answer.worker)
+        self._submit(one.order, one.packet, tries=one.tries + 1)
+        return True
+
+    def _finished(self, order: Order, answer: Answer) -> Finished:
+        task = order.task
         if task.kind is Kind.BUILD and answer.worker:
             self._built_at[task.group] = answer.worker
-        kept = keep(answer.runs)
         document = dict(answer.document)
-        if name := Path(document.get("run_dir", "")).name:
-            document["run_dir"] = str(kept.get(name, ""))
+        error = answer.error
+        try:
+            order.log.write_bytes(answer.log)
+            kept = keep(answer.runs)
+            name = Path(document.pop("run_dir", "")).name
+            here = kept.get(name) or next(iter(kept.values()), None)
+            if here is not None:  # also of a process that died without a word
+                document["run_dir"] = str(here)
+        except (OSError, tarfile.TarError) as trouble:
+            error = f"its record is lost: {trouble}"
         return Finished(
             task=task.name,
-            exit=answer.exit,
+            exit=answer.exit if error == answer.error else ExitCode.HOST,
             duration_s=answer.duration_s,
             document=document,
-            error=answer.error,
+            error=error,
             worker=answer.worker,
             lost=answer.lost,
         )
 
-    def _check(self) -> None:
-        if self._client.status != "running":
-            raise HostError(f"Dask's scheduler at {self._address} was lost")
+    def progress(self) -> dict[str, Progress]:
+        """See executors.Executor."""
+        keys = {one.name for one in fields(Progress)}
+        told = {name: one.told for name, one in self._running.items() if one.told}
+        return {name: Progress(**{key: one[key] for key in keys}) for name, one in told.items()}
+
+    def _count_workers(self) -> None:
         if self.capacity.cpus:
             self._alone_since = None
         elif self._alone_since is None:
@@ -235,26 +304,19 @@ class DaskExecutor:
         deadline = time.monotonic() + _WORKERS_S
         while not self.capacity.cpus:
             if time.monotonic() > deadline:
+                address = self._link.address
                 raise HostError(
-                    f"no worker has come to {self._address} within {_WORKERS_S:.0f} s",
-                    hint=f"start some: dask worker {self._address}",
+                    f"no worker has come to {address} within {_WORKERS_S:.0f} s",
+                    hint=f"start some: dask worker {address}",
                 )
             time.sleep(_ROOM_S)
 
-    def _call(self, name: str, /, **about: Any) -> Any:
-        handler = getattr(self._client.scheduler, name)
-        return self._client.sync(handler, callback_timeout=ANSWER_S, **about)
-
-    def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        """What the desk tells of this matrix, in Dask's thread."""
-        told = dict(event[1])
-        if "want" in told:
-            self._wants.put(told["want"])
-            return
-        key = told.pop("key")
-        for one in list(self._running.values()):
-            if one.future.key == key:
-                one.told = told
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        """What the desk tells, in Dask's thread."""
+        if "want" in event:
+            self._wants.put(event["want"])
+        elif (one := self._by_key.get(event["key"])) is not None:
+            one.told = event["told"]
 
     def _send(self) -> None:
         """Send what workers want, one after the other, in a thread of its own."""
@@ -262,36 +324,14 @@ class DaskExecutor:
             try:
                 self._packing.have(name)
                 parcel.send(name, self._store)
-            except HarnessError:
-                # Whoever wants it goes on without, or says that it cannot.
-                with contextlib.suppress(HarnessError):
-                    self._desk.ask("refuse", topic=self._topic, blob=name)
-
-
-async def _reach(address: str) -> None:
-    """Connect once, as a client."""
-    secure = distributed.Security().get_connection_args("client")
-    comm = await distributed.core.connect(address, timeout=_CONNECT_S / 2, **secure)
-    await comm.close()
-
-
-def check(scheduler: str) -> None:
-    """UsageError for what is no address of a scheduler."""
-    parts = urlsplit(scheduler)
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname:
-        raise UsageError(f"--scheduler {scheduler} is no address", hint="as tcp://host:8786")
-
-
-def is_open(scheduler: str) -> bool:
-    """What goes there can be read and changed by others on the way."""
-    parts = urlsplit(scheduler)
-    return parts.scheme != "tls" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+            except Exception as error:  # noqa: BLE001  whoever wants it goes on without, or says so
+                log.debug("%s is not sent: %s", name, error)
+                with contextlib.suppress(Exception):  # the scheduler may be gone
+                    self._link.desk.ask("refuse", matrix=self._link.matrix, blob=name)
 
 
 def _given_up(future: Any) -> Answer:
-    """Why Dask has no answer."""
-    if future.status != "error":
-        return Answer(exit=ExitCode.HOST, error=f"Dask ended it: {future.status}")
+    """What is to be said where Dask has no answer."""
     error = future.exception()
     if isinstance(error, distributed.scheduler.KilledWorker):
         lost = str(error.last_worker.address)

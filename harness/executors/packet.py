@@ -16,13 +16,12 @@ from harness import __version__, cache
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
     """A task and its inputs by content: names of parcels, and the commit of each tree by the name
-    that `argv` has for it. `sends` are kernels that go to the store when it has ended. Events go
-    to `topic`; `store` is empty for the desk's."""
+    that `argv` has for it. `sends` are kernels that go to the store when it has ended. Events name
+    the `matrix`; `store` is empty for the desk's."""
 
-    task: str
     argv: tuple[str, ...]
     cpus: int
-    topic: str
+    matrix: str
     version: str = __version__
     store: str = ""
     inputs: str = ""
@@ -34,7 +33,8 @@ class Packet:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What became of it: as executors.Finished, with what the process said on standard error, and
-    the directories that it wrote, in an archive."""
+    the directories that it wrote, in an archive. The worker is `unfit` where it came to no process:
+    another may do better."""
 
     exit: int
     duration_s: float = 0.0
@@ -44,6 +44,7 @@ class Answer:
     lost: tuple[str, ...] = ()
     log: bytes = b""
     runs: bytes = b""
+    unfit: bool = False
 
 
 def packed(directory: Path) -> bytes:

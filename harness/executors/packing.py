@@ -18,7 +18,7 @@ class Packing:
         self._bases: dict[str, Base] = {}
         self._inputs: dict[tuple[str, ...], inputs.Inputs] = {}
 
-    def of(self, order: Order, *, topic: str) -> Packet:
+    def of(self, order: Order, *, matrix: str) -> Packet:
         """The packet of a task. What the project holds now is what all tasks of the matrix get."""
         task = order.task
         argv, trees = self._trees(order.argv, task.base)
@@ -28,10 +28,9 @@ class Packing:
         kept = self._inputs[elsewhere]
         built = task.kind is Kind.BUILD
         return Packet(
-            task=task.name,
             argv=_renamed(argv, "--kconfig", kept.fragments),
             cpus=1 if built else order.cpus,
-            topic=topic,
+            matrix=matrix,
             inputs=kept.name,
             trees=trees,
             kernels=task.kernels,

@@ -86,7 +86,7 @@ class Cell:
             ended=len(self._outcomes),
             planned=self._tests * self._kernels,
             test=next((test for test, _ in reversed(self._running)), ""),
-            counts=Counter(self._outcomes.values()),
+            counts=dict(Counter(self._outcomes.values())),
         )
 
     def _events(self, directory: Path) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ from harness.executors.progress import Cell
 from harness.store import SharedStore, Store
 
 _NICE = 10
-_TELL_S = 1.0  # how often it is told how far a task is, and asked whether it is still wanted
+_TELL_S = 2.0  # how often it is told how far a task is, and asked whether it is still wanted
 _END_S = 60.0  # of a process whose output has ended
 _SEND_S = 1800.0  # until somebody has sent a blob
 _LOOK_S = 0.5
@@ -45,29 +45,52 @@ class Place:
     scratch: Path
     lost: tuple[str, ...] = ()
 
+    def ask(self, what: str, **about: Any) -> Any:
+        """Ask the desk something about the task that is this worker's."""
+        return self.desk.ask(what, key=self.key, worker=self.worker, **about)
+
+    def failed(self, error: str, *, unfit: bool = False) -> Answer:
+        """The answer where it is not the task's own process that has one."""
+        return Answer(
+            exit=ExitCode.HOST, error=error, worker=self.worker, lost=self.lost, unfit=unfit
+        )
+
 
 def run(packet: Packet, work: Callable[[Packet, Place], Answer] | None = None) -> Answer:
     """Run it on the worker that this is called on, to its end or until nobody wants it. `work` is
     for those who measure."""
-    work = work or _run
     worker = distributed.get_worker()
-    desk = At(lambda name, **about: _call(worker, name, **about))
-    key = str(worker.get_current_task())
-    where = str(worker.address)
-    place = Place(worker=where, key=key, desk=desk, scratch=Path(worker.local_directory))
-    if packet.version != __version__:
-        error = f"{where} has harness {__version__}, whoever gives the tasks {packet.version}"
-        return Answer(exit=ExitCode.HOST, error=error, worker=where)
-    with _ROOM.for_task(worker.state.nthreads, packet.cpus):
-        lost = desk.ask("begin", key=key, worker=where, alone=False)
-        if not lost:
-            return work(packet, place)
-    if len(lost) >= MOST_LOST:
-        error = f"its workers died while they ran it: {', '.join(lost)}"
-        return Answer(exit=ExitCode.HOST, error=error, worker=where, lost=tuple(lost))
-    with _ROOM.for_task(worker.state.nthreads, worker.state.nthreads):
-        lost = desk.ask("begin", key=key, worker=where, alone=True)
-        return work(packet, replace(place, lost=tuple(lost)))
+    place = Place(
+        worker=str(worker.address),
+        key=str(worker.get_current_task()),
+        desk=At(lambda name, **about: _call(worker, name, **about)),
+        scratch=Path(worker.local_directory),
+    )
+    try:
+        if packet.version != __version__:
+            raise HostError(f"it has harness {__version__}, and not {packet.version}")
+        return _in_turn(packet, place, work or _run, threads=worker.state.nthreads)
+    except (HarnessError, OSError) as error:
+        said = error.message if isinstance(error, HarnessError) else str(error)
+        return place.failed(f"{place.worker}: {said}", unfit=True)
+
+
+def _in_turn(
+    packet: Packet, place: Place, work: Callable[[Packet, Place], Answer], *, threads: int
+) -> Answer:
+    """When there is room; alone where a worker was lost with it before."""
+    for wanted in (packet.cpus, threads):
+        alone = wanted == threads
+        with _ROOM.for_task(threads, wanted):
+            told = place.ask("begin", alone=alone)
+            if not told["own"]:
+                return place.failed("nobody waits for it any more")
+            place = replace(place, lost=tuple(told["lost"]))
+            if len(place.lost) >= MOST_LOST:
+                return place.failed(f"its workers died while they ran it: {', '.join(place.lost)}")
+            if alone or not place.lost:
+                return work(packet, place)
+    raise AssertionError("whoever is alone has run")
 
 
 def _call(worker: Any, name: str, /, **about: Any) -> Any:
@@ -108,21 +131,11 @@ _ROOM = _Room()
 
 
 def _run(packet: Packet, place: Place) -> Answer:
-    began = time.monotonic()
-    try:
-        with (
-            cache.letting_go(),  # a worker lives for weeks
-            tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch,
-        ):
-            return _Work(packet, place, Path(scratch)).run()
-    except HarnessError as error:
-        return Answer(
-            exit=error.exit_code,
-            duration_s=round(time.monotonic() - began, 3),
-            error=error.message,
-            worker=place.worker,
-            lost=place.lost,
-        )
+    with (
+        cache.letting_go(),  # a worker lives for weeks
+        tempfile.TemporaryDirectory(prefix="cell-", dir=place.scratch) as scratch,
+    ):
+        return _Work(packet, place, Path(scratch)).run()
 
 
 class _Work:
@@ -132,10 +145,13 @@ class _Work:
         self._packet = packet
         self._place = place
         self._scratch = scratch
-        self._store: Store = SharedStore(packet.store) if packet.store else place.desk
+        self._store: Store = place.desk
+        if packet.store:
+            self._store = SharedStore(packet.store)
         self._output = scratch / "state/harness/runs"
         self._output.mkdir(parents=True)
         self._cell = Cell(packet.argv)
+        self._told: dict[str, Any] = {}
 
     def run(self) -> Answer:
         """Fetch, run, send."""
@@ -156,17 +172,17 @@ class _Work:
 
     def _ask(self, name: str) -> bool:
         """Wait until somebody has sent it; False where nobody has it."""
-        about = {"topic": self._packet.topic, "blob": name}
+        about = {"matrix": self._packet.matrix, "blob": name}
         deadline = time.monotonic() + _SEND_S
-        again = False
-        while self._place.desk.ask("want", again=again, **about):
-            if self._store.has(name):
-                return True
+        word = self._place.ask("want", again=False, **about)
+        while word == "wait" and not self._store.has(name):
             if time.monotonic() > deadline:
                 raise HostError(f"{name} was not sent within {_SEND_S:.0f} s")
-            again = True
             time.sleep(_LOOK_S)
-        return self._store.has(name)
+            word = self._place.ask("want", again=True, **about)
+        if word == "unwanted":
+            raise HostError("nobody waits for it any more")
+        return bool(word == "wait")
 
     def _write_trees(self) -> None:
         """Where the trees are: this machine's own of that commit, else one that is fetched."""
@@ -175,7 +191,7 @@ class _Work:
             if _has_tree(name, commit):
                 continue
             if not self._fetch(parcel.base(commit)):
-                raise HostError(f"{self._place.worker} has no tree {name} at {commit[:12]}")
+                raise HostError(f"there is no tree {name} at {commit[:12]}")
             found[name] = str(cache.root() / parcel.base(commit))
         cache.write_whole(
             self._scratch / "config/harness/trees.yaml", yaml.safe_dump(found).encode()
@@ -229,15 +245,13 @@ class _Work:
         return b"".join(written)
 
     def _tell(self) -> bool:
-        place = self._place
         about: dict[str, Any] = {}
         for directory in self._output.iterdir():
             with contextlib.suppress(OSError):  # its journal is to come
                 about = asdict(self._cell.read(directory))
-        wanted = place.desk.ask(
-            "tell", key=place.key, worker=place.worker, topic=self._packet.topic, about=about
-        )
-        return bool(wanted)
+        news = about if about != self._told else {}
+        self._told = about
+        return bool(self._place.ask("tell", matrix=self._packet.matrix, about=news))
 
 
 def _has_tree(name: str, commit: str) -> bool:

@@ -36,8 +36,8 @@ def of(task: Task, finished: Finished, *, since: str, resumed: bool = False) -> 
         return replace(ended, built=built, cached=int(finished.exit == 0) - built)
     if "run_dir" in told:
         directory = Path(told["run_dir"])
-        ended = replace(ended, **_of_document(told), **_of_journal(directory))
-        return replace(ended, error=ended.error or finished.error)
+        known = replace(ended, **_of_document(told), **_of_journal(directory))
+        return replace(known, error=known.error or ended.error)
     # It died without a word, as of a machine without memory; what it had recorded is there.
     left = earlier.newest(task.argv, since)
     return replace(ended, run_dir=str(left), **_of_journal(left)) if left else ended

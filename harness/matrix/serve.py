@@ -159,7 +159,7 @@ class _Server(ThreadingHTTPServer):
         alone = f'<meta http-equiv="Content-Security-Policy" content="{own}">\n'.encode()
         head, found, rest = report.partition(_BODY)
         if alone not in head:  # none yet, or another harness's
-            version, found = "", b""
+            found = b""
         made = self._template.render(style=html.style(), script=self._script, version=version)
         page = made.encode()
         if found:

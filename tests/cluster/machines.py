@@ -35,9 +35,13 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(
-    place: Path, *, workers: Sequence[str] = ("a", "b", "c"), env: Mapping[str, str] | None = None
+    place: Path,
+    *,
+    workers: Sequence[str] = ("a", "b", "c"),
+    threads: int = 1,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
-    """One with a thread in each worker. `env` has Dask's configuration."""
+    """One with as many threads in each worker. `env` has Dask's configuration."""
     made = Cluster(place=place)
     with contextlib.ExitStack() as stack:
         told = place / "scheduler.json"
@@ -52,7 +56,7 @@ def cluster(
                 made.address = json.loads(told.read_text())["address"]
             time.sleep(0.05)
         for name in workers:
-            words = ["--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+            words = ["--name", name, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
             words += ["--host", "127.0.0.1"]
             command = ["worker", made.address, *words, "--local-directory", str(place / name)]
             made.workers[name] = _start(stack, made, name, command, env or {})

@@ -3,6 +3,7 @@
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from harness.matrix.record import MatrixRecord, Told
 from harness.matrix.run import MatrixRun
 from harness.model import Kind, Task
 from tests.cluster.conftest import Project, executor
-from tests.cluster.machines import Cluster, wait_for
+from tests.cluster.machines import Cluster, cluster, wait_for
 
 
 def run(on: DaskExecutor, tasks: Sequence[Task]) -> Told:
@@ -44,6 +45,44 @@ def test_a_kernel_is_built_once_and_fetched_by_all_others(
     assert not (Path(project.root).parent / "xdg-cache/harness/kernels").exists(), "not here"
 
 
+def test_a_worker_that_cannot_begin_gets_no_more(project: Project, tmp_path: Path) -> None:
+    place = tmp_path / "cluster"
+    (place / "a").mkdir(parents=True)
+    (place / "a/cache").touch()  # where its cache would be
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n % 2}") for n in range(8)]
+    with (
+        cluster(place, workers=("a", "b")) as there,
+        executor(there, project.root) as on,
+    ):
+        told = run(on, cells)
+    assert {one.exit for one in told.ended.values()} == {ExitCode.OK}, told.ended
+    assert len({one.worker for one in told.ended.values()}) == 1
+
+
+def test_what_cannot_be_packed_is_an_error_of_its_own(project: Project, shared: Cluster) -> None:
+    good = project.task("good", Kind.TEST)
+    bad = replace(good, name="bad", argv=(*good.argv, "--kconfig", "/there/is/none.config"))
+    with executor(shared, project.root) as on:
+        told = run(on, [bad, good])
+    assert told.ended["good"].exit == ExitCode.OK
+    assert told.ended["bad"].exit == ExitCode.HOST and "none.config" in told.ended["bad"].error
+
+
+def test_the_neighbour_of_a_killer_is_not_to_blame(project: Project, tmp_path: Path) -> None:
+    """A worker has two threads, and the cells that kill two of them have others beside them."""
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(5)]
+    cells.insert(0, project.task("bad", Kind.TEST, "CONFIG_KILLER=y"))
+    with (
+        cluster(tmp_path / "cluster", threads=2) as there,
+        executor(there, project.root) as on,
+    ):
+        told = run(on, cells)
+    assert len(told.ended["bad"].lost) == 2
+    others = [one for name, one in told.ended.items() if name != "bad"]
+    assert {one.exit for one in others} == {ExitCode.OK}, others
+    assert max(len(one.lost) for one in others) <= 1
+
+
 def test_what_a_lost_worker_had_runs_elsewhere(project: Project, own: Cluster) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     project.waits.touch()
@@ -59,16 +98,22 @@ def test_what_a_lost_worker_had_runs_elsewhere(project: Project, own: Cluster) -
     assert project.built() == 7
 
 
-class _Killer:
+class _Nothing:
+    """Somebody who looks on, and away."""
+
+    def begun(self, *_: object) -> None: ...
+
+    def ended(self, *_: object) -> None: ...
+
+    def look(self, *_: object) -> None: ...
+
+
+class _Killer(_Nothing):
     """Kills a worker when all have begun, and lets the others end."""
 
     def __init__(self, project: Project, there: Cluster) -> None:
         self._project = project
         self._there = there
-
-    def begun(self, *_: object) -> None: ...
-
-    def ended(self, *_: object) -> None: ...
 
     def look(self, *_: object) -> None:
         if self._project.built() == 3 and self._project.waits.exists():
@@ -105,13 +150,9 @@ def test_who_stops_waiting_has_the_processes_killed(project: Project, shared: Cl
     assert not record.load(made.path).ended
 
 
-class _Interrupts:
+class _Interrupts(_Nothing):
     def __init__(self, project: Project) -> None:
         self._project = project
-
-    def begun(self, *_: object) -> None: ...
-
-    def ended(self, *_: object) -> None: ...
 
     def look(self, *_: object) -> None:
         if self._project.built() == 3:
@@ -138,16 +179,12 @@ def test_a_lost_scheduler_costs_nothing_that_has_ended(
     assert not before & {one["task"] for one in again if one["event"] == "begin"}
 
 
-class _Beheads:
+class _Beheads(_Nothing):
     """Kills the scheduler when the first task has ended."""
 
     def __init__(self, there: Cluster) -> None:
         self._there = there
 
-    def begun(self, *_: object) -> None: ...
-
     def ended(self, *_: object) -> None:
         assert self._there.scheduler is not None
         self._there.scheduler.kill()
-
-    def look(self, *_: object) -> None: ...

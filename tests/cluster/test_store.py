@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stores that all workers share: a directory, and a server that speaks S3."""
 
+import io
 import secrets
 from pathlib import Path
 
@@ -51,15 +52,29 @@ def test_what_is_put_can_be_had_by_others(url: str, tmp_path: Path) -> None:
 def test_a_blob_that_is_not_finished_is_none(url: str, tmp_path: Path) -> None:
     store = SharedStore(url)
 
-    class Broken(type(tmp_path)):  # type: ignore[misc]
-        """A file that ends in an error."""
+    class Failing(io.BytesIO):
+        """A file whose second part cannot be read."""
 
-        def open(self, *args: object, **kwargs: object) -> object:
-            raise OSError("the disk is gone")
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError("the disk is gone")
+            return super().read(size)
+
+    class Broken(type(tmp_path)):  # type: ignore[misc]
+        def open(self, *args: object, **kwargs: object) -> io.BytesIO:
+            return Failing(bytes(9 << 20))
 
     with pytest.raises(HostError, match="the disk is gone"):
         store.put("kernels/x", Broken(tmp_path / "blob"))
     assert not store.has("kernels/x")
+    (tmp_path / "blob").write_bytes(b"whole")
+    store.put("kernels/x", tmp_path / "blob")
+    assert store.has("kernels/x")
+    store.remove("kernels/x")
+    store.remove("kernels/x")
+    assert not store.has("kernels/x")
+    if "://" not in url:
+        assert not list(Path(url).rglob("*tmp*")), "nothing is left of it"
 
 
 def test_a_kernel_goes_by_the_store(url: str, project: Project, shared: Cluster) -> None:

@@ -7,7 +7,8 @@ import pytest
 import trustme
 
 from harness.errors import ExitCode, HostError
-from harness.executors.dask import DaskExecutor, is_open
+from harness.executors.dask import DaskExecutor
+from harness.executors.link import is_open
 from harness.model import Kind
 from tests.cluster.conftest import Project, executor
 from tests.cluster.machines import cluster
@@ -49,7 +50,7 @@ def test_only_who_has_a_certificate_comes_in(
     }
     with cluster(tmp_path / "cluster", workers=("a",), env=env) as there:
         assert there.address.startswith("tls://") and not is_open(there.address)
-        with pytest.raises(HostError, match="no Dask scheduler answers"):  # no certificate
+        with pytest.raises(HostError, match="wants a certificate"):
             DaskExecutor(there.address, root=project.root).__enter__()
         settle(monkeypatch, others)
         with pytest.raises(HostError, match="no Dask scheduler answers"):  # of somebody else

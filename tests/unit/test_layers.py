@@ -88,7 +88,7 @@ LAYERS = (
     ("lent",),
     ("terminal", "executors"),
     ("matrix", "executors.progress", "executors.desk", "executors.packet"),
-    ("executors.local", "executors.packing"),
+    ("executors.local", "executors.packing", "executors.link"),
     ("executors.remote",),
     ("executors.dask",),
     ("matrix.record", "matrix.outcome", "matrix.schedule"),

@@ -2,6 +2,7 @@
 """How far cells are that run here, from their journals."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def test_the_journal_of_a_cell_says_how_far_it_is(runs: Path) -> None:
         made.write("inherit", kernel="tip", source="base")
         counts = {"pass": 1, "fail": 1}
         assert cells.progress() == {"c": Progress(ended=2, planned=2, test="", counts=counts)}
+        # As it goes to another machine.
+        assert asdict(cells.progress()["c"])["counts"] == counts
     cells.end("c")
     assert cells.progress() == {}
 
