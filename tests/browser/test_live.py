@@ -125,6 +125,7 @@ def visitor(
     """A browser for pages that are served, of matrices with a state directory of their own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(page, "_EVERY_S", 0.5)
+    monkeypatch.setattr(serve, "_FAREWELL_S", 0.0)  # who tests the end waits for it
     yield Browser(driver=driver, path=tmp_path / "none")
     driver.get("about:blank")
     for name in ("browser", "performance"):
@@ -194,7 +195,10 @@ def test_a_reader_of_the_report_is_asked_before_it_changes(visitor: Browser) -> 
         assert tab.run("return q.value") == "s/"  # the address has it
 
 
-def test_the_end_is_told_and_where_the_report_is(visitor: Browser) -> None:
+def test_the_end_is_told_and_where_the_report_is(
+    visitor: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "_FAREWELL_S", 5.0)
     with running() as matrix:
         tab = visitor.visit(matrix.url)
         sees(tab, "#live-running", PLAIN)
@@ -207,8 +211,7 @@ def test_the_end_is_told_and_where_the_report_is(visitor: Browser) -> None:
     assert PLAIN in text(tab, "header.page")
 
 
-def test_a_server_that_is_gone_is_said(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "_FAREWELL_S", 0.0)
+def test_a_server_that_is_gone_is_said(visitor: Browser) -> None:
     with running() as matrix:
         tab = visitor.visit(matrix.url)
         sees(tab, "#live-running", PLAIN)

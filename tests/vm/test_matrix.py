@@ -31,7 +31,7 @@ guests:
 TEST = """\
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-sleep 0.3
+sleep 0.1
 exit %d
 """
 
