@@ -115,10 +115,3 @@ def shared(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Iter
     """One with three workers for all tests that break nothing."""
     with cluster(tmp_path_factory.mktemp("cluster"), env=s3) as made:
         yield made
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Cluster]:
-    """One with three workers to break."""
-    with cluster(tmp_path / "cluster") as made:
-        yield made

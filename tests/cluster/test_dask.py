@@ -68,26 +68,33 @@ def test_what_cannot_be_packed_is_an_error_of_its_own(project: Project, shared: 
     assert told.ended["bad"].exit == ExitCode.HOST and "none.config" in told.ended["bad"].error
 
 
-def test_the_neighbour_of_a_killer_is_not_to_blame(project: Project, tmp_path: Path) -> None:
-    """A worker has two threads, and the cells that kill two of them have others beside them."""
+def test_what_kills_two_workers_is_an_error_and_its_neighbours_are_not(
+    project: Project, tmp_path: Path
+) -> None:
+    """Each worker has two threads, so that others are beside it when it kills the first."""
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(5)]
     cells.insert(0, project.task("bad", Kind.TEST, "CONFIG_KILLER=y"))
-    with (
-        cluster(tmp_path / "cluster", threads=2) as there,
-        executor(there, project.root) as on,
-    ):
-        told = run(on, cells)
-    assert len(told.ended["bad"].lost) == 2
-    others = [one for name, one in told.ended.items() if name != "bad"]
-    assert {one.exit for one in others} == {ExitCode.OK}, others
-    assert max(len(one.lost) for one in others) <= 1
+    with cluster(tmp_path / "cluster", threads=2) as there:
+        with executor(there, project.root) as on:
+            told = run(on, cells)
+        assert sum(one.poll() is None for one in there.workers.values()) == 1
+    others = dict(told.ended)
+    bad = others.pop("bad")
+    assert bad.exit == ExitCode.HOST and "died while they ran it" in bad.error
+    assert len(bad.lost) == len(set(bad.lost)) == 2
+    assert {one.exit for one in others.values()} == {ExitCode.OK}, others
+    assert max(len(one.lost) for one in others.values()) <= 1, "beside it at most the first time"
 
 
-def test_what_a_lost_worker_had_runs_elsewhere(project: Project, own: Cluster) -> None:
+def test_what_a_lost_worker_had_runs_elsewhere(project: Project, tmp_path: Path) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     project.waits.touch()
-    with executor(own, project.root) as on, MatrixRecord.new(cells, {}) as made:
-        matrix = MatrixRun(made, on, (_Killer(project, own),), record.load(made.path))
+    with (
+        cluster(tmp_path / "cluster") as there,
+        executor(there, project.root) as on,
+        MatrixRecord.new(cells, {}) as made,
+    ):
+        matrix = MatrixRun(made, on, (_Killer(project, there),), record.load(made.path))
         assert matrix.run() == ExitCode.OK
     told = record.load(made.path)
     ends = [one["task"] for one in journal.read(made.path) if one["event"] == "end"]
@@ -123,19 +130,6 @@ class _Killer(_Nothing):
             self._project.waits.unlink()
 
 
-def test_what_kills_two_workers_is_an_error(project: Project, own: Cluster) -> None:
-    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
-    cells.insert(0, project.task("bad", Kind.TEST, "CONFIG_KILLER=y"))
-    with executor(own, project.root) as on:
-        told = run(on, cells)
-    others = dict(told.ended)
-    bad = others.pop("bad")
-    assert bad.exit == ExitCode.HOST and "died while they ran it" in bad.error
-    assert len(bad.lost) == len(set(bad.lost)) == 2
-    assert {one.exit for one in others.values()} == {ExitCode.OK}, others
-    assert sum(one.poll() is None for one in own.workers.values()) == 1
-
-
 def test_who_stops_waiting_has_the_processes_killed(project: Project, shared: Cluster) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(3)]
     project.waits.touch()
@@ -160,12 +154,16 @@ class _Interrupts(_Nothing):
 
 
 def test_a_lost_scheduler_costs_nothing_that_has_ended(
-    project: Project, own: Cluster, shared: Cluster
+    project: Project, shared: Cluster, tmp_path: Path
 ) -> None:
     cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n}") for n in range(6)]
     with MatrixRecord.new(cells, {}) as made:
-        with executor(own, project.root) as on, pytest.raises(HostError, match="scheduler"):
-            MatrixRun(made, on, (_Beheads(own),), record.load(made.path)).run()
+        with (
+            cluster(tmp_path / "cluster", workers=("a",)) as there,
+            executor(there, project.root) as on,
+            pytest.raises(HostError, match="scheduler"),
+        ):
+            MatrixRun(made, on, (_Beheads(there),), record.load(made.path)).run()
         before = set(record.load(made.path).ended)
         assert before and len(before) < len(cells)
         with executor(shared, project.root) as on:
