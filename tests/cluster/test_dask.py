@@ -49,7 +49,7 @@ def test_a_worker_that_cannot_begin_gets_no_more(project: Project, tmp_path: Pat
     place = tmp_path / "cluster"
     (place / "a").mkdir(parents=True)
     (place / "a/cache").touch()  # where its cache would be
-    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n % 2}") for n in range(8)]
+    cells = [project.task(f"c{n}", Kind.TEST, f"CONFIG_N={n % 2}") for n in range(5)]
     with (
         cluster(place, workers=("a", "b")) as there,
         executor(there, project.root) as on,
