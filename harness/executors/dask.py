@@ -38,6 +38,7 @@ _ROOM_S = 1.0  # how often it is asked what there is
 _SHARE = 0.8  # of the workers' memory
 _GATHER_S = 10.0  # for an answer to come; its worker may be lost by then
 _AGAIN_S = 30.0  # until one that did not come is asked for again
+_MISSES = 20  # Dask gives a silent worker up in half of that time
 _TRIES = 3  # of a task that comes to no process on its worker
 
 Work = Callable[[Packet], Answer]
@@ -46,13 +47,14 @@ Work = Callable[[Packet], Answer]
 @dataclass(slots=True, kw_only=True)
 class _Running:
     """A task that Dask has, for the how-many-eth time, for some workers only where others are
-    avoided, and how far it is."""
+    avoided; how often its answer did not come, and how far it is."""
 
     order: Order
     packet: Packet
     future: Any
     tries: int
     only: tuple[str, ...]
+    missed: int = 0
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,7 +146,11 @@ class DaskExecutor:
         try:
             packet = self._packing.of(order, matrix=self._link.matrix)
         except (HarnessError, OSError) as error:
-            self._fail(order, str(error), code=getattr(error, "exit_code", ExitCode.HOST))
+            code = getattr(error, "exit_code", ExitCode.HOST)
+            name = order.task.name
+            self._failed.append(
+                Finished(task=name, exit=code, duration_s=0.0, document={}, error=str(error))
+            )
             return
         self._submit(order, replace(packet, store=self._url), tries=1)
 
@@ -184,11 +190,6 @@ class DaskExecutor:
     def _await(self, one: _Running) -> None:
         name = one.order.task.name
         one.future.add_done_callback(lambda _: self._ended.put(name))
-
-    def _fail(self, order: Order, error: str, *, code: ExitCode = ExitCode.HOST) -> None:
-        self._failed.append(
-            Finished(task=order.task.name, exit=code, duration_s=0.0, document={}, error=error)
-        )
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """See executors.Executor. HostError where the scheduler is lost, or all workers are for
@@ -230,7 +231,11 @@ class DaskExecutor:
         for one in good:  # which of them?
             if alone := self._gather([one]):
                 found.append((one, alone[0]))
+            elif one.missed >= _MISSES:
+                why = "it has ended, and its answer does not come"
+                found.append((one, Answer(exit=ExitCode.HOST, error=why)))
             else:
+                one.missed += 1
                 later = threading.Timer(_AGAIN_S, self._ended.put, [one.order.task.name])
                 later.daemon = True
                 later.start()

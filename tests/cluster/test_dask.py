@@ -10,6 +10,7 @@ import pytest
 
 from harness import journal
 from harness.errors import ExitCode, HostError
+from harness.executors import Finished, Order
 from harness.executors.dask import DaskExecutor
 from harness.matrix import record
 from harness.matrix.record import MatrixRecord, Told
@@ -43,6 +44,30 @@ def test_a_kernel_is_built_once_and_fetched_by_all_others(
     for worker in shared.workers:
         assert (shared.cache(worker) / "kernels" / first.kernels[0] / "kernel.json").is_file()
     assert not (Path(project.root).parent / "xdg-cache/harness/kernels").exists(), "not here"
+
+
+def test_an_answer_that_is_lost_with_its_worker_comes_from_another(
+    project: Project, tmp_path: Path
+) -> None:
+    task = project.task("c", Kind.TEST, "CONFIG_N=1")
+    with (
+        cluster(tmp_path / "cluster", workers=("a", "b")) as there,
+        executor(there, project.root) as on,
+    ):
+        on.start(Order(task=task, argv=task.argv, cpus=1, log=tmp_path / "log"))
+        wait_for(lambda: not on._ended.empty(), there)  # and nobody has asked for it
+        (first,) = [name for name in there.workers if there.cache(name).joinpath("inputs").exists()]
+        there.workers[first].kill()
+        there.workers[first].wait()
+        found: list[Finished] = []
+
+        def has_come() -> bool:
+            found.extend(on.wait(0.1))
+            return bool(found)
+
+        wait_for(has_come, there)
+    assert [(one.exit, one.error) for one in found] == [(ExitCode.OK, "")]
+    assert project.built() == 2
 
 
 def test_a_worker_that_cannot_begin_gets_no_more(project: Project, tmp_path: Path) -> None:
