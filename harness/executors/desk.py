@@ -33,7 +33,7 @@ _HANDLERS = ("room", "fit", "begin", "tell", "want", "refuse", "leave") + (
 _OVER = ("memory", "erred", "forgotten")
 
 
-class Desk(SchedulerPlugin):  # type: ignore[misc]
+class Desk(SchedulerPlugin):
     """The scheduler's part. Its handlers are what At calls; none answers None, which Dask does for
     what it has no handler for."""
 

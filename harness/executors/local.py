@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import cache, host, proc
@@ -51,11 +51,9 @@ class Local:
         began = time.monotonic()
         if order.task.kind is Kind.TEST:
             self._cells.begin(order.task.name, order.argv)
-        # Compilers take what guests leave: a test has its times to keep, a build has none.
-        first = ["nice", "-n", str(_NICE)] if order.task.kind is Kind.BUILD else []
         with order.log.open("wb") as log:
             process = proc.spawn(
-                [*first, sys.executable, "-m", "harness", *order.argv, "--json"],
+                command(order.argv, build=order.task.kind is Kind.BUILD),
                 # Its record is looked for among all others, should this process be killed.
                 env={"HARNESS_JOBS": str(order.cpus), "HARNESS_OUTPUT": str(cache.runs())},
                 stderr=log.fileno(),
@@ -105,6 +103,13 @@ class Local:
         for _process, thread in self._running.values():
             thread.join(_END_S)
         self._running.clear()
+
+
+def command(argv: Sequence[str], *, build: bool) -> list[str]:
+    """The command line of a task's process. Compilers take what guests leave: a test has its times
+    to keep, a build has none."""
+    first = ["nice", "-n", str(_NICE)] if build else []
+    return [*first, sys.executable, "-m", "harness", *argv, "--json"]
 
 
 def document_of(said: bytes) -> Mapping[str, Any]:

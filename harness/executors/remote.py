@@ -6,7 +6,6 @@ scratch directory, which is sent back whole; what it builds goes to the store.
 """
 
 import contextlib
-import sys
 import tempfile
 import threading
 import time
@@ -22,12 +21,11 @@ import yaml
 from harness import __version__, cache, host, parcel, proc, tree
 from harness.errors import ExitCode, HarnessError, HostError
 from harness.executors.desk import ANSWER_S, MOST_LOST, At
-from harness.executors.local import document_of
+from harness.executors.local import command, document_of
 from harness.executors.packet import Answer, Packet, packed
 from harness.executors.progress import Cell
 from harness.store import SharedStore, Store
 
-_NICE = 10
 _TELL_S = 2.0  # how often it is told how far a task is, and asked whether it is still wanted
 _END_S = 60.0  # of a process whose output has ended
 _SEND_S = 1800.0  # until somebody has sent a blob
@@ -162,9 +160,11 @@ class _Work:
         for key in packet.kernels:
             self._fetch(parcel.kernel(key))  # else it is built here
         answer = self._process()
-        for key in packet.sends:
-            if parcel.here(parcel.kernel(key)):
-                parcel.send(parcel.kernel(key), self._store)
+        try:
+            for name in filter(parcel.here, map(parcel.kernel, packet.sends)):
+                parcel.send(name, self._store)
+        except (HarnessError, OSError) as error:  # it is built, and nobody else can have it
+            return replace(answer, exit=ExitCode.HOST, error=f"{self._place.worker}: {error}")
         return answer
 
     def _fetch(self, name: str) -> bool:
@@ -201,14 +201,13 @@ class _Work:
         """The task's own process."""
         began = time.monotonic()
         build = bool(self._packet.sends)
-        first = ["nice", "-n", str(_NICE)] if build else []
         jobs = host.processors() if build else self._packet.cpus
         log = self._scratch / "log"
         project = cache.root() / self._packet.inputs
         with (
             log.open("wb") as said,
             proc.spawn(
-                [*first, sys.executable, "-m", "harness", *self._packet.argv, "--json"],
+                command(self._packet.argv, build=build),
                 cwd=project,
                 env={
                     "HARNESS_JOBS": str(jobs),
